@@ -1,0 +1,164 @@
+package evidence
+
+// ContractName is the name under which the contract is deployed.
+const ContractName = "emrbridge"
+
+// Transactions of the contract. Each takes one argument, the encoded Signed statement,
+// except as said.
+const (
+	TxBootstrap       = "Bootstrap"       // argument: the authority's certificate, DER; once
+	TxRegisterMember  = "RegisterMember"  //
+	TxSetMemberStatus = "SetMemberStatus" //
+	TxRegisterPatient = "RegisterPatient" //
+	TxAnchorBatch     = "AnchorBatch"     // entries in the transient map under TransientEntries, or as second argument
+	TxGrantConsent    = "GrantConsent"    //
+	TxRevokeConsent   = "RevokeConsent"   //
+	TxRequestAccess   = "RequestAccess"   //
+	TxDecideAccess    = "DecideAccess"    //
+	TxDeliver         = "Deliver"         //
+	TxConfirm         = "Confirm"         //
+	TxReviewEmergency = "ReviewEmergency" //
+	TxDestroyKey      = "DestroyKey"      //
+)
+
+// Queries of the contract. Ids and tags are arguments in their text form; answers are
+// JSON of the types named. A page is asked for with a size and the bookmark of the page
+// before ("" for the first).
+const (
+	QueryMember        = "GetMember"         // msp → Member
+	QueryMembers       = "ListMembers"       // → []Member
+	QueryPatient       = "GetPatient"        // tag → []Registration, one for each hospital
+	QueryAnchor        = "GetAnchor"         // tag, record id → Anchor
+	QueryAnchors       = "ListAnchors"       // tag, page size, bookmark → Page[Anchor]
+	QueryBatch         = "GetBatch"          // hospital number, nonce → Batch
+	QueryConsent       = "GetConsent"        // consent id → Consent
+	QueryConsents      = "ListConsents"      // tag, page size, bookmark → Page[Consent]
+	QueryAccess        = "GetAccess"         // request id → Access
+	QueryAccesses      = "ListAccesses"      // owner or requester msp, page size, bookmark → Page[Access]
+	QueryAccessesByTag = "ListAccessesByTag" // tag, page size, bookmark → Page[Access]
+	QueryEmergencies   = "ListEmergencies"   // owner msp, page size, bookmark → Page[Access], those not reviewed
+	QueryDestructions  = "ListDestructions"  // tag, page size, bookmark → Page[Destruction]
+)
+
+// TransientEntries is the key of the transient map under which the entries of a batch
+// travel, so that the block holds only the write set.
+const TransientEntries = "entries"
+
+// MaxPageSize is the largest page that a query returns.
+const MaxPageSize = 500
+
+// StatementWindow is how far, in milliseconds, the time of a statement may lie from the
+// timestamp of the transaction that carries it.
+const StatementWindow = 10 * 60 * 1000
+
+// Events set by the contract, one for each transaction. The payload is JSON of Event.
+const (
+	EventAnchored = "anchored" // AnchorBatch
+	EventChanged  = "changed"  // every other statement
+)
+
+// Event tells what a committed transaction did. It names ids only.
+type Event struct {
+	Kind  Kind   `json:"kind"`
+	Actor string `json:"actor"`
+	ID    Nonce  `json:"id"`              // nonce of the statement
+	Ref   string `json:"ref,omitempty"`   // what it refers to: a request, a consent, a member
+	Owner string `json:"owner,omitempty"` // the other member concerned
+	Count uint32 `json:"count,omitempty"` // entries newly anchored
+}
+
+// Page is one page of an answer. Bookmark is empty on the last one.
+type Page[T any] struct {
+	Items    []T    `json:"items"`
+	Bookmark string `json:"bookmark"`
+}
+
+// Member is a registered member. Signed is the statement that registered it, so that a
+// reader need not trust the peer that answered.
+type Member struct {
+	MSP    string         `json:"msp"`
+	Info   RegisterMember `json:"info"`
+	Status MemberStatus   `json:"status"`
+	Signed Signed         `json:"signed"`
+}
+
+// Registration is a T_R on the ledger.
+type Registration struct {
+	Hospital string `json:"hospital"`
+	Tag      Tag    `json:"tag"`
+	Digest   Digest `json:"digest"`
+	Signed   Signed `json:"signed"`
+}
+
+// Anchor is a T_M on the ledger.
+type Anchor struct {
+	Entry
+	HospitalNumber uint16 `json:"hospital_number"`
+}
+
+// Batch is the header of a batch on the ledger.
+type Batch struct {
+	HospitalNumber uint16      `json:"hospital_number"`
+	Nonce          Nonce       `json:"nonce"`
+	Header         AnchorBatch `json:"header"`
+	IssuedAt       int64       `json:"issued_at"`
+	Signed         Signed      `json:"signed"`
+}
+
+// Consent is a consent on the ledger.
+type Consent struct {
+	ID       Nonce        `json:"id"`
+	Hospital string       `json:"hospital"` // the member that recorded it
+	Terms    GrantConsent `json:"terms"`
+	Since    int64        `json:"since"` // Unix milliseconds
+	Revoked  bool         `json:"revoked"`
+	// RevokedAt is the time of revocation, Unix milliseconds, 0 if it stands.
+	RevokedAt  int64   `json:"revoked_at,omitempty"`
+	Signed     Signed  `json:"signed"`
+	Revocation *Signed `json:"revocation,omitempty"`
+}
+
+// AccessState is the state of an access request.
+type AccessState string
+
+// States of an access request, in order.
+const (
+	AccessRequested AccessState = "requested"
+	AccessGranted   AccessState = "granted"
+	AccessDenied    AccessState = "denied"
+	AccessDelivered AccessState = "delivered"
+	AccessConfirmed AccessState = "confirmed"
+)
+
+// Access is an access request on the ledger with all that followed.
+type Access struct {
+	ID          Nonce         `json:"id"`
+	Requester   string        `json:"requester"`
+	Request     RequestAccess `json:"request"`
+	State       AccessState   `json:"state"`
+	RequestedAt int64         `json:"requested_at"` // Unix milliseconds
+	Decision    *DecideAccess `json:"decision,omitempty"`
+	DecidedAt   int64         `json:"decided_at,omitempty"`
+	Delivery    *Deliver      `json:"delivery,omitempty"`
+	Outcome     *Confirm      `json:"outcome,omitempty"`
+	// Reviewed is set once an emergency access was reviewed.
+	Reviewed *ReviewEmergency `json:"reviewed,omitempty"`
+	// Statements are the signed statements of each step, in order.
+	Statements []Signed `json:"statements"`
+}
+
+// Destruction is the record of a destroyed key.
+type Destruction struct {
+	ID       Nonce      `json:"id"`
+	Hospital string     `json:"hospital"`
+	Terms    DestroyKey `json:"terms"`
+	At       int64      `json:"at"`
+	Signed   Signed     `json:"signed"`
+}
+
+// AnchorReceipt is the answer of AnchorBatch.
+type AnchorReceipt struct {
+	Batch      Nonce      `json:"batch"`
+	Anchored   uint32     `json:"anchored"`
+	Duplicates []RecordID `json:"duplicates,omitempty"` // anchored before with the same content
+}
