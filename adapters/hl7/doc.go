@@ -1,0 +1,20 @@
+// Package hl7 reads HL7 v2 messages in ER7 ("pipe and hat") form, versions 2.1 to 2.8,
+// answers them and maps them to the record model.
+//
+// The parser is lossless: a parsed message keeps its bytes and holds only positions in
+// them, so encoding gives back what came in, whatever the message holds (unknown escapes,
+// local segments, "" against empty, trailing separators, mixed line ends). Values are
+// split and unescaped when they are asked for, without copying.
+//
+// The order of work for one frame is fixed, because in the Chinese double-byte charsets
+// the second byte of a character may equal a delimiter:
+//
+//	raw bytes → Decode (whole frame, by MSH-18 or the endpoint's charset) → Parse → Header → Mapper
+//
+// Receiver does all of it for one frame and returns the acknowledgement. It accepts a
+// message only after its Submit function has returned, which is where durability is
+// promised; what cannot be taken goes to its Quarantine function and is refused with an
+// ERR segment. Stream cuts files into messages. Package mllp carries frames over TCP.
+//
+// Nothing in this package logs. Errors name segment, field and byte offset, never a value.
+package hl7
