@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of the module for the time given, one after another.
+set -euo pipefail
+time=${1:-60s}
+while IFS=: read -r file name; do
+  pkg=./$(dirname "$file")
+  echo "== $pkg $name"
+  go test "$pkg" -run '^$' -fuzz "^${name}\$" -fuzztime "$time"
+done < <(git grep -oE 'func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | sed 's/func //')
