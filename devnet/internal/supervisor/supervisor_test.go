@@ -2,7 +2,6 @@ package supervisor_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,14 +62,13 @@ func startHelper(t *testing.T, mode string) (*exec.Cmd, []int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), envHelper+"="+mode+":"+t.TempDir())
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	require.NoError(t, err, stderr.String())
+	require.NoError(t, err)
 	var pids []int
 	require.NoError(t, json.Unmarshal(line, &pids))
 	require.Len(t, pids, 3)
