@@ -21,6 +21,9 @@ const MaxBatch = maxBatch
 // Anyone stands for every member in the lists of a consent.
 const Anyone = "*"
 
+// ValidMSP reports whether s may name a member: 1 to 64 letters, digits, '-', '.' or '_'.
+func ValidMSP(s string) bool { return validMSP(s) }
+
 func validMSP(s string) bool {
 	if s == "" || len(s) > maxCode {
 		return false
@@ -78,6 +81,10 @@ const (
 	MemberActive    MemberStatus = "active"
 	MemberSuspended MemberStatus = "suspended"
 )
+
+// AuthorityActor is the actor of statements that the consortium authority signs. No member
+// may bear this name.
+const AuthorityActor = "authority"
 
 // SetMemberStatus suspends a member or lets it act again. The consortium authority signs
 // it; any member may submit it.

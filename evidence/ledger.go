@@ -25,6 +25,7 @@ const (
 // JSON of the types named. A page is asked for with a size and the bookmark of the page
 // before ("" for the first).
 const (
+	QueryAuthority     = "GetAuthority"      // → Authority
 	QueryMember        = "GetMember"         // msp → Member
 	QueryMembers       = "ListMembers"       // → []Member
 	QueryPatient       = "GetPatient"        // tag → []Registration, one for each hospital
@@ -73,6 +74,12 @@ type Page[T any] struct {
 	Bookmark string `json:"bookmark"`
 }
 
+// Authority is the root of the members' SM2 certificates. A reader compares it with the
+// certificate that it was given outside the ledger.
+type Authority struct {
+	Certificate []byte `json:"certificate"` // DER
+}
+
 // Member is a registered member. Signed is the statement that registered it, so that a
 // reader need not trust the peer that answered.
 type Member struct {
@@ -80,6 +87,8 @@ type Member struct {
 	Info   RegisterMember `json:"info"`
 	Status MemberStatus   `json:"status"`
 	Signed Signed         `json:"signed"`
+	// StatusSigned is the authority's last statement on the member's status, if there is one.
+	StatusSigned *Signed `json:"status_signed,omitempty"`
 }
 
 // Registration is a T_R on the ledger.
