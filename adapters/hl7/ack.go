@@ -82,7 +82,7 @@ const defaultAckVersion = "2.5"
 // version, processing id and charset are echoed.
 func (a Ack) Build(h Header, code AckCode, fault *Fault) []byte {
 	d := h.Delimiters
-	if d.Component == 0 || d.Escape == 0 {
+	if d.Component == 0 {
 		d = DefaultDelimiters
 		h = Header{ControlID: h.ControlID, TriggerEvent: h.TriggerEvent, Version: h.Version,
 			controlRaw: string(d.EscapeText(h.ControlID))}

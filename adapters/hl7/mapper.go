@@ -1,0 +1,302 @@
+package hl7
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emrbridge/emrbridge/record"
+)
+
+// MediaType is the media type of HL7 v2 payloads in records.
+const MediaType = "x-application/hl7-v2+er7"
+
+// MappingVersion names the rules of this file in the records they made.
+const MappingVersion = "hl7v2/1"
+
+// MappingConfig says how an endpoint's messages are to be read. The zero value serves.
+type MappingConfig struct {
+	// Charset is the endpoint's policy, used when mapping from raw bytes.
+	Charset CharsetPolicy
+	// Zone is assumed for times without one; ChinaStandardTime if nil.
+	Zone *time.Location
+	// IDTypes adds to or replaces entries of the default table from the type code of a
+	// number (PID-3.5, compared without regard to case) to the consortium's type.
+	IDTypes map[string]record.IdentifierType
+	// AuthorityTypes gives the type of numbers by their assigning authority (PID-3.4.1, or
+	// PID-3.4.2 where that is empty). It has precedence over the type code.
+	AuthorityTypes map[string]record.IdentifierType
+}
+
+// defaultIDTypes holds codes of HL7 table 0203 and others that Chinese systems write.
+var defaultIDTypes = map[string]record.IdentifierType{
+	"NI": record.ResidentID, "NNCHN": record.ResidentID, "SFZ": record.ResidentID,
+	"IDCARD": record.ResidentID, "IDENTIFYNO": record.ResidentID, "IDENTIFYNUMBER": record.ResidentID,
+	"SS": record.InsuranceNo, "MC": record.InsuranceNo, "MA": record.InsuranceNo, "YB": record.InsuranceNo,
+	"INSURANCENO": record.InsuranceNo, "SSNUMBER": record.InsuranceNo,
+	"HC": record.HealthCard, "JKK": record.HealthCard, "HEALTHCARDNO": record.HealthCard,
+	"IP": record.InpatientNo, "ZYH": record.InpatientNo, "INPATIENTNO": record.InpatientNo,
+	"OP": record.OutpatientNo, "MZH": record.OutpatientNo, "OUTPATIENTNO": record.OutpatientNo,
+	"MR": record.MedicalNo, "MRN": record.MedicalNo, "BAH": record.MedicalNo,
+	"PPN": record.Passport, "PP": record.Passport,
+	"PI": record.LocalPatient, "PATIENTID": record.LocalPatient, "PATIENTNO": record.LocalPatient,
+	"PT": record.LocalPatient, "": record.LocalPatient,
+}
+
+// Mapper reads messages into records. It is immutable and safe for concurrent use.
+type Mapper struct {
+	charset     CharsetPolicy
+	zone        *time.Location
+	types       map[string]record.IdentifierType
+	authorities map[string]record.IdentifierType
+}
+
+var defaultMapper = NewMapper(MappingConfig{})
+
+// NewMapper makes a mapper from its configuration.
+func NewMapper(c MappingConfig) *Mapper {
+	m := &Mapper{charset: c.Charset, zone: c.Zone, types: make(map[string]record.IdentifierType),
+		authorities: make(map[string]record.IdentifierType)}
+	if m.zone == nil {
+		m.zone = ChinaStandardTime
+	}
+	for code, t := range defaultIDTypes {
+		m.types[code] = t
+	}
+	for code, t := range c.IDTypes {
+		m.types[strings.ToUpper(code)] = t
+	}
+	for name, t := range c.AuthorityTypes {
+		m.authorities[name] = t
+	}
+	return m
+}
+
+// Source is a message with where and when it was received.
+type Source struct {
+	Raw            []byte // as received; becomes the payload unchanged
+	HospitalNumber uint16
+	HospitalMSP    string
+	ReceivedAt     time.Time
+}
+
+// mapped lists the kinds for which the mapping reads more than header and patient.
+var mapped = map[string]bool{
+	"ADT^A01": true, "ADT^A03": true, "ADT^A04": true, "ADT^A08": true,
+	"ORU^R01": true, "MDM^T02": true, "ORM^O01": true,
+}
+
+// Supported reports whether the mapping knows a kind such as ADT^A01. Other kinds become
+// records too, with what can be read of any message.
+func Supported(kind string) bool { return mapped[kind] }
+
+// supportedCode reports whether any event of a message code is known.
+func supportedCode(code string) bool {
+	switch code {
+	case "ADT", "ORU", "MDM", "ORM":
+		return true
+	}
+	return false
+}
+
+// Map reads a raw message into a record. Errors are those of CharsetPolicy.Decode, Parse
+// and Header.Check. A field that cannot be understood is never an error: it is left out
+// and named in Metadata["unread"].
+func (m *Mapper) Map(src Source) (*record.Record, error) {
+	text, cs, err := m.charset.Decode(src.Raw)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	h := msg.Header()
+	if err := h.Check(); err != nil {
+		return nil, err
+	}
+	r := &record.Record{
+		ModelVersion: record.ModelVersion,
+		ID: record.NewID(record.Origin{HospitalNumber: src.HospitalNumber, HospitalMSP: src.HospitalMSP,
+			Sender: h.Sender(), ControlID: h.ControlID, Payload: src.Raw}),
+		HospitalMSP: src.HospitalMSP, Sender: h.Sender(), ControlID: h.ControlID, Kind: h.Kind(),
+		ReceivedAt: src.ReceivedAt.UnixMilli(), MediaType: MediaType, Charset: cs.String(),
+		Confidentiality: record.Normal, MappingVersion: MappingVersion, Payload: src.Raw,
+	}
+	(&reading{Mapper: m, msg: msg, rec: r, header: h}).fill()
+	return r, nil
+}
+
+// reading is one run of the mapping.
+type reading struct {
+	*Mapper
+	msg    *Message
+	rec    *record.Record
+	header Header
+	unread []string
+}
+
+func (g *reading) fill() {
+	r := g.rec
+	r.Metadata = map[string]string{}
+	pid, _ := g.msg.Find("PID", 1)
+	for _, n := range g.patient(g.msg) {
+		if n.invalid {
+			g.unread = append(g.unread, n.path)
+		}
+		r.Patient.Identifiers = append(r.Patient.Identifiers, n.Identifier)
+	}
+	r.Patient.Name = personName(pid.Field(5))
+	r.Patient.Gender = gender(pid.Field(8).Comp(1).Text())
+	r.Patient.BirthDate = g.birthDate(pid)
+	r.Encounter = g.first("PV1-19.1", "PV1-50.1")
+	r.Author = g.author()
+	r.EventTime = g.eventTime()
+	g.confidentiality()
+	g.metadata()
+	if len(g.unread) > 0 {
+		r.Metadata["unread"] = strings.Join(g.unread, ",")
+	}
+}
+
+// first returns the first of the values that is there.
+func (g *reading) first(paths ...string) string {
+	for _, p := range paths {
+		if s := strings.TrimSpace(g.msg.Get(p).Text()); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// rule says where a message code keeps a fact, in order of preference.
+type rule map[string][]string
+
+// timeRule: when the event took place, not when the message was written; MSH-7 is last.
+var timeRule = rule{
+	"ADT": {"EVN-6", "EVN-2"},
+	"ORU": {"OBR-7", "OBR-22", "OBX-14", "OBR-14"},
+	"MDM": {"TXA-4", "TXA-6", "TXA-7", "EVN-2"},
+	"ORM": {"ORC-9", "OBR-6", "ORC-15", "OBR-7"},
+}
+
+// authorRule: who answers for the content.
+var authorRule = rule{
+	"ADT": {"EVN-5", "PV1-7"},
+	"ORU": {"OBR-32", "OBR-16", "PV1-7"},
+	"MDM": {"TXA-9", "TXA-5", "TXA-10", "PV1-7"},
+	"ORM": {"ORC-12", "OBR-16", "PV1-7"},
+}
+
+// metadataRule: what is kept beside the payload, by stable names.
+var metadataRule = []struct{ name, path string }{
+	{"structure", "MSH-9.3"}, {"processing-id", "MSH-11.1"}, {"hl7-version", "MSH-12.1"},
+	{"receiver", "MSH-5"}, {"event-reason", "EVN-4.1"},
+	{"patient-class", "PV1-2.1"}, {"department", "PV1-3.1"}, {"bed", "PV1-3.3"},
+	{"admitted", "PV1-44"}, {"discharged", "PV1-45"}, {"diagnosis-code", "DG1-3.1"},
+	{"placer-order", "OBR-2.1"}, {"placer-order", "ORC-2.1"}, {"filler-order", "OBR-3.1"},
+	{"filler-order", "ORC-3.1"}, {"order-control", "ORC-1"}, {"service-code", "OBR-4.1"},
+	{"service", "OBR-4.2"}, {"result-status", "OBR-25"}, {"document-id", "TXA-12.1"},
+	{"document-type", "TXA-2.1"}, {"document-status", "TXA-17"}, {"parent-document", "TXA-13.1"},
+}
+
+// maxMetadata bounds one value of the metadata, in bytes.
+const maxMetadata = 256
+
+func (g *reading) metadata() {
+	for _, e := range metadataRule {
+		v := strings.TrimSpace(g.msg.Get(e.path).Text())
+		if v == "" || g.rec.Metadata[e.name] != "" {
+			continue
+		}
+		if len(v) > maxMetadata {
+			g.unread = append(g.unread, e.path)
+			continue
+		}
+		g.rec.Metadata[e.name] = v
+	}
+	if n := g.count("OBX"); n > 0 {
+		g.rec.Metadata["observations"] = strconv.Itoa(n)
+	}
+	if n := g.distinctPatients(); n > 1 {
+		g.rec.Metadata["patients"] = strconv.Itoa(n)
+	}
+}
+
+func (g *reading) count(name string) int {
+	n := 0
+	for _, s := range g.msg.Segments() {
+		if s.Name() == name {
+			n++
+		}
+	}
+	return n
+}
+
+// distinctPatients counts PID segments with different PID-3.
+func (g *reading) distinctPatients() int {
+	seen := map[string]bool{}
+	for _, s := range g.msg.Segments() {
+		if s.Name() == "PID" {
+			seen[string(s.Field(3).Raw())] = true
+		}
+	}
+	return len(seen)
+}
+
+func (g *reading) author() string {
+	for _, p := range append(authorRule[g.header.MessageCode], "EVN-5") {
+		if s := staffName(g.msg.Get(p)); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func (g *reading) eventTime() record.Time {
+	paths := timeRule[g.header.MessageCode]
+	if paths == nil {
+		paths = []string{"EVN-6", "EVN-2"}
+	}
+	for _, p := range append(append([]string{}, paths...), "MSH-7") {
+		v := g.msg.Get(p).Comp(1).Sub(1).Text()
+		if v == "" {
+			continue
+		}
+		t, err := ParseTime(v, g.zone)
+		if err == nil {
+			return t
+		}
+		g.unread = append(g.unread, p)
+	}
+	return record.Time{}
+}
+
+func (g *reading) birthDate(pid Segment) string {
+	v := pid.Field(7).Comp(1).Text()
+	if v == "" {
+		return ""
+	}
+	if _, err := ParseTime(v, g.zone); err != nil {
+		g.unread = append(g.unread, "PID-7")
+		return ""
+	}
+	return v[:min(len(v), 8)]
+}
+
+// confidentiality reads TXA-18 (HL7 table 0272) and PD1-12. A message about more than one
+// patient gets the strictest class, since a grant for one must not open the other's data.
+func (g *reading) confidentiality() {
+	switch {
+	case g.distinctPatients() > 1, g.first("TXA-18") == "V":
+		g.rec.Confidentiality = record.VeryRestricted
+	case g.first("TXA-18") == "R", g.first("PD1-12") == "Y":
+		g.rec.Confidentiality = record.Restricted
+	}
+}
+
+// String names the mapper's rules, for logs.
+func (m *Mapper) String() string {
+	return fmt.Sprintf("%s (%d id types)", MappingVersion, len(m.types))
+}
