@@ -92,6 +92,7 @@ type fabricCLI struct {
 	root   string
 	state  *state
 	fabric toolchain.Fabric
+	leader Orderer // takes the transactions: another orderer would hold them back for RequestForwardTimeout
 }
 
 func (c fabricCLI) run(ctx context.Context, h hospitalState, args ...string) error {
@@ -116,27 +117,25 @@ func (c fabricCLI) joinAndInstall(ctx context.Context, h hospitalState) error {
 }
 
 func (c fabricCLI) approve(ctx context.Context, h hospitalState) error {
-	args := append([]string{"lifecycle", "chaincode", "approveformyorg", "--package-id", c.state.PackageID}, c.definition(h.Number)...)
+	args := append([]string{"lifecycle", "chaincode", "approveformyorg", "--package-id", c.state.PackageID}, c.definition()...)
 	return c.run(ctx, h, args...)
 }
 
 // commit makes the definition valid, endorsed by every hospital.
 func (c fabricCLI) commit(ctx context.Context) error {
 	first := c.state.Hospitals[0]
-	args := append([]string{"lifecycle", "chaincode", "commit"}, c.definition(first.Number)...)
+	args := append([]string{"lifecycle", "chaincode", "commit"}, c.definition()...)
 	for _, h := range c.state.Hospitals {
 		args = append(args, "--peerAddresses", address(h.PeerPort), "--tlsRootCertFiles", filepath.Join(h.dir(c.root), "peer", "tls", "ca.crt"))
 	}
 	return c.run(ctx, first, args...)
 }
 
-// definition spreads the callers over the orderers.
-func (c fabricCLI) definition(caller int) []string {
-	o := c.state.Orderers[caller%len(c.state.Orderers)]
+func (c fabricCLI) definition() []string {
 	return []string{
 		"--channelID", c.state.Channel, "--name", c.state.Contract, "--version", contractVersion, "--sequence", contractSequence,
 		"--channel-config-policy", "/Channel/Application/Endorsement",
-		"--orderer", address(o.Port), "--tls", "--cafile", filepath.Join(o.dir(c.root), "tls", "ca.crt"),
+		"--orderer", c.leader.Endpoint, "--tls", "--cafile", c.leader.TLSCA,
 	}
 }
 

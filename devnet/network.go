@@ -151,6 +151,14 @@ func (n *Network) Kill(ctx context.Context, name string) error {
 	return n.Stop(ctx, name, syscall.SIGKILL)
 }
 
+// Signal delivers a signal and does not wait: SIGSTOP and SIGCONT make a node hang for a while.
+func (n *Network) Signal(ctx context.Context, name string, sig syscall.Signal) error {
+	if n.super == nil {
+		return ErrNotRunning
+	}
+	return n.super.Signal(ctx, name, sig)
+}
+
 // Start runs one process again and returns when it is healthy. A running process is left alone.
 func (n *Network) Start(ctx context.Context, name string) error {
 	if n.super == nil {
@@ -194,6 +202,18 @@ func (n *Network) Down(ctx context.Context, purge bool) error {
 		return nil
 	}
 	return purgeDir(n.dir)
+}
+
+// shutdownUnknown stops whatever supervisor has the folder, for a network whose state cannot be read.
+func shutdownUnknown(ctx context.Context, dir string) error {
+	c, err := supervisor.Connect(ctx, dir)
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.Shutdown(ctx, stopGrace)
 }
 
 // purgeDir removes only what a network put there, so that a mistaken --dir costs nothing else.

@@ -86,7 +86,7 @@ func peerConfig(root string, h hospitalState) map[string]any {
 		"peer.gossip.endpoint":         address(h.PeerPort),
 		// Endorsement by a majority waits until the peers know each other; the defaults suit wide networks
 		// and make that half a minute.
-		"peer.gossip.reconnectInterval":           "2s",
+		"peer.gossip.reconnectInterval":           "500ms",
 		"peer.gossip.aliveTimeInterval":           "1s",
 		"peer.gossip.aliveExpirationTimeout":      "10s",
 		"peer.gossip.publishStateInfoInterval":    "500ms",

@@ -175,6 +175,21 @@ func (n *Network) Leader(ctx context.Context) (Orderer, error) {
 	return Orderer{}, fmt.Errorf("%w: %d of %d orderers answer", ErrNoLeader, len(votes), len(n.state.Orderers))
 }
 
+// awaitLeader waits until the orderers have agreed on a leader.
+func (n *Network) awaitLeader(ctx context.Context) (Orderer, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		leader, err := n.Leader(ctx)
+		if err == nil {
+			return leader, nil
+		}
+		if waitErr := pause(ctx, pollInterval); waitErr != nil {
+			return Orderer{}, err
+		}
+	}
+}
+
 func (n *Network) hospital(number int) (hospitalState, error) {
 	for _, h := range n.state.Hospitals {
 		if h.Number == number {
@@ -184,17 +199,18 @@ func (n *Network) hospital(number int) (hospitalState, error) {
 	return hospitalState{}, fmt.Errorf("hospital %d: %w", number, fs.ErrNotExist)
 }
 
-// healthy asks one process, by name, whether it serves.
+// healthy asks one process, by name, whether it serves. A node's own health check answers before the node
+// takes requests, so the port is tried too.
 func (n *Network) healthy(ctx context.Context, name string) error {
 	for _, o := range n.state.Orderers {
 		if o.name() == name {
-			return o.operations(n.dir).healthy(ctx)
+			return errors.Join(o.operations(n.dir).healthy(ctx), listening(ctx, address(o.Port)))
 		}
 	}
 	for _, h := range n.state.Hospitals {
 		switch name {
 		case h.peerName():
-			return h.operations(n.dir).healthy(ctx)
+			return errors.Join(h.operations(n.dir).healthy(ctx), listening(ctx, address(h.PeerPort)))
 		case h.contractProcess():
 			return listening(ctx, address(h.ContractPort))
 		}

@@ -224,6 +224,10 @@ func (u *bringUp) deploy(ctx context.Context, n *Network) error {
 		return err
 	}
 	u.steps.say("peers joined, contract installed")
+	var err error
+	if cli.leader, err = n.awaitLeader(ctx); err != nil {
+		return err
+	}
 	if err := eachHospital(ctx, n.state, cli.approve); err != nil {
 		return err
 	}
