@@ -71,7 +71,7 @@ type Bus struct {
 
 // Store is the store of sealed records.
 type Store struct {
-	Path string `yaml:"path"`
+	Dir string `yaml:"dir"`
 }
 
 // Redis is the shared short-lived state; without an address it is kept in the process.
@@ -280,7 +280,7 @@ func (c *Config) complete(dir string) {
 		}
 	}
 	derive(&c.Keystore.Dir, "keys")
-	derive(&c.Store.Path, "records.db")
+	derive(&c.Store.Dir, "store")
 	derive(&c.Gateway.Socket, "emrbridge.sock")
 	paths := []*string{
 		&c.Keystore.PassphraseFile, &c.Bus.Creds, &c.Bus.CAFile, &c.Redis.PasswordFile, &c.Redis.CAFile,

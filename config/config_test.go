@@ -40,7 +40,7 @@ func TestExampleIsValidAndCompletesItself(t *testing.T) {
 	require.NoError(t, err)
 	dir := filepath.Dir(path)
 	assert.Equal(t, filepath.Join(dir, "data", "keys"), c.Keystore.Dir)
-	assert.Equal(t, filepath.Join(dir, "data", "records.db"), c.Store.Path)
+	assert.Equal(t, filepath.Join(dir, "data", "store"), c.Store.Dir)
 	assert.Equal(t, filepath.Join(dir, "fabric", "client.crt"), c.Chain.Cert)
 	assert.Equal(t, 30*time.Second, c.HL7.Listeners[0].FrameTimeout.D())
 	assert.Equal(t, config.Size(4<<20), c.HL7.Listeners[0].MaxFrame)
