@@ -1,0 +1,212 @@
+package chaincode
+
+import (
+	"strings"
+
+	"github.com/emrbridge/emrbridge/evidence"
+	"github.com/emrbridge/emrbridge/smcrypto"
+)
+
+// authorityNumber stands for the authority in the keys of nonces; no hospital has it.
+const authorityNumber = 0
+
+// kindBootstrap names the event of Bootstrap, which takes no statement.
+const kindBootstrap evidence.Kind = "bootstrap"
+
+// bootstrap pins the certificate of the consortium authority, once and for all.
+func bootstrap(t *tx) ([]byte, error) {
+	if len(t.args) != 1 {
+		return nil, refuse(evidence.CodeMalformed, "%d arguments, the authority's certificate is wanted", len(t.args))
+	}
+	pinned, err := t.get(keyAuthority)
+	if err != nil {
+		return nil, err
+	}
+	if len(pinned) > 0 {
+		if string(pinned) == string(t.args[0]) {
+			return nil, nil
+		}
+		return nil, refuse(evidence.CodeBadState, "the consortium has another authority already")
+	}
+	root, err := t.certs.parse(t.args[0])
+	if err != nil {
+		return nil, refuse(evidence.CodeMalformed, "the authority's certificate cannot be read: %v", err)
+	}
+	if err := smcrypto.VerifyChain(smcrypto.Default(), root, nil, []*smcrypto.Certificate{root}, t.time(), smcrypto.UsageCA); err != nil {
+		return nil, refuse(evidence.CodeBadSignature, "the authority's certificate is not a valid self-signed authority: %v", err)
+	}
+	if err := t.put(keyAuthority, t.args[0]); err != nil {
+		return nil, err
+	}
+	return nil, t.emit(evidence.Event{Kind: kindBootstrap, Actor: t.submitter})
+}
+
+// authority returns the pinned certificate and its bytes.
+func (t *tx) authority() (*smcrypto.Certificate, []byte, error) {
+	der, err := t.get(keyAuthority)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(der) == 0 {
+		return nil, nil, refuse(evidence.CodeBadState, "the consortium has no authority yet: submit %s first", evidence.TxBootstrap)
+	}
+	cert, err := t.certs.parse(der)
+	if err != nil {
+		return nil, nil, damaged(err)
+	}
+	return cert, der, nil
+}
+
+// activeMember returns a registered member that is not suspended.
+func (t *tx) activeMember(msp string) (evidence.Member, error) {
+	member, found, err := getJSON[evidence.Member](t.ledger, memberKey(msp))
+	switch {
+	case err != nil:
+		return member, err
+	case !found:
+		return member, refuse(evidence.CodeNotMember, "%s is not registered", msp)
+	case member.Status != evidence.MemberActive:
+		return member, refuse(evidence.CodeNotMember, "%s is suspended", msp)
+	}
+	return member, nil
+}
+
+// registerMember binds the submitter's MSP to its certificates, or renews them. The
+// statement is signed with the key that it registers: whoever holds the MSP and two
+// certificates of the authority in its name is the member.
+func registerMember(t *tx) ([]byte, error) {
+	var body evidence.RegisterMember
+	s, err := t.hear(&body)
+	if err != nil {
+		return nil, err
+	}
+	if s.Actor != t.submitter || s.Actor == evidence.AuthorityActor {
+		return nil, refuse(evidence.CodeUnauthorized, "a registration of %s was submitted by %s", s.Actor, t.submitter)
+	}
+	if body.Endpoint != "" && !strings.HasPrefix(body.Endpoint, "https://") {
+		return nil, refuse(evidence.CodeMalformed, "the endpoint must be an https URL")
+	}
+	if err := t.checkCertificates(s.Actor, body); err != nil {
+		return nil, err
+	}
+	if err := t.verify(s, body.SignCert); err != nil {
+		return nil, err
+	}
+	member, known, err := t.checkRegistration(s.Actor, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fresh(s, body.Number); err != nil {
+		return nil, err
+	}
+	member.MSP, member.Info, member.Signed, member.Status = s.Actor, body, s.signed, evidence.MemberActive
+	if err := t.putJSON(memberKey(s.Actor), member); err != nil {
+		return nil, err
+	}
+	if !known {
+		if err := t.put(numberKey(body.Number), []byte(s.Actor)); err != nil {
+			return nil, err
+		}
+	}
+	return t.finish(s, body.Number, effect{ref: s.Actor})
+}
+
+// checkCertificates checks that both certificates chain to the authority at the time of
+// the transaction, are for signing and for enciphering, name the member, and differ.
+func (t *tx) checkCertificates(msp string, body evidence.RegisterMember) error {
+	root, _, err := t.authority()
+	if err != nil {
+		return err
+	}
+	var keys [2]smcrypto.PublicKey
+	for i, c := range []struct {
+		what  string
+		der   []byte
+		usage smcrypto.Usage
+	}{{"signing", body.SignCert, smcrypto.UsageSign}, {"encryption", body.EncryptCert, smcrypto.UsageEncipher}} {
+		cert, err := t.certs.parse(c.der)
+		if err != nil {
+			return refuse(evidence.CodeBadSignature, "the %s certificate cannot be read: %v", c.what, err)
+		}
+		if err := smcrypto.VerifyChain(smcrypto.Default(), cert, nil, []*smcrypto.Certificate{root}, t.time(), c.usage); err != nil {
+			return refuse(evidence.CodeBadSignature, "the %s certificate is not the authority's: %v", c.what, err)
+		}
+		if cert.Organization() != msp {
+			return refuse(evidence.CodeBadSignature, "the %s certificate does not name %s as organisation", c.what, msp)
+		}
+		keys[i] = cert.PublicKey()
+	}
+	if keys[0] == keys[1] {
+		return refuse(evidence.CodeMalformed, "signing and encryption certificate have the same key")
+	}
+	return nil
+}
+
+// checkRegistration compares with what is registered: a member keeps its number and name,
+// a number has one member, a suspended member cannot renew.
+func (t *tx) checkRegistration(msp string, body evidence.RegisterMember) (evidence.Member, bool, error) {
+	member, known, err := getJSON[evidence.Member](t.ledger, memberKey(msp))
+	if err != nil {
+		return member, false, err
+	}
+	if known {
+		switch {
+		case member.Status != evidence.MemberActive:
+			return member, true, refuse(evidence.CodeNotMember, "%s is suspended", msp)
+		case member.Info.Number != body.Number || member.Info.Name != body.Name:
+			return member, true, refuse(evidence.CodeConflict, "%s is registered with another number or name; they cannot change", msp)
+		}
+		return member, true, nil
+	}
+	holder, err := t.get(numberKey(body.Number))
+	if err != nil {
+		return member, false, err
+	}
+	if len(holder) > 0 {
+		return member, false, refuse(evidence.CodeConflict, "hospital number %d belongs to %s", body.Number, holder)
+	}
+	return member, false, nil
+}
+
+// setMemberStatus suspends or reinstates a member. The authority signs, and any registered
+// member carries the statement, suspended or not: otherwise a consortium whose members
+// were all suspended could never be revived.
+func setMemberStatus(t *tx) ([]byte, error) {
+	var body evidence.SetMemberStatus
+	s, err := t.hear(&body)
+	if err != nil {
+		return nil, err
+	}
+	if s.Actor != evidence.AuthorityActor {
+		return nil, refuse(evidence.CodeUnauthorized, "only the authority sets the status of members")
+	}
+	_, der, err := t.authority()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.verify(s, der); err != nil {
+		return nil, err
+	}
+	if err := t.fresh(s, authorityNumber); err != nil {
+		return nil, err
+	}
+	if _, found, err := getJSON[evidence.Member](t.ledger, memberKey(t.submitter)); err != nil {
+		return nil, err
+	} else if !found {
+		return nil, refuse(evidence.CodeNotMember, "%s is not registered", t.submitter)
+	}
+	member, found, err := getJSON[evidence.Member](t.ledger, memberKey(body.Member))
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, refuse(evidence.CodeNotFound, "%s is not registered", body.Member)
+	case member.Status == body.Status:
+		return nil, refuse(evidence.CodeBadState, "%s is %s already", body.Member, body.Status)
+	}
+	member.Status, member.StatusSigned = body.Status, &s.signed
+	if err := t.putJSON(memberKey(body.Member), member); err != nil {
+		return nil, err
+	}
+	return t.finish(s, authorityNumber, effect{ref: body.Member, owner: body.Member})
+}
