@@ -1,0 +1,216 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// Headers of an atomic batch publish.
+const (
+	headerBatchID     = "Nats-Batch-Id"
+	headerBatchSeq    = "Nats-Batch-Sequence"
+	headerBatchCommit = "Nats-Batch-Commit"
+)
+
+// Error codes of the server after which a batch may be tried one by one.
+const (
+	codeBatchIncomplete  jetstream.ErrorCode = 10176
+	codeTooManyInFlight  jetstream.ErrorCode = 10210
+	codeBatchUnsupported jetstream.ErrorCode = 10174
+)
+
+// committers is how many commits of a stream may be on their way: while the server syncs
+// one, the next is staged.
+const committers = 2
+
+// publisher commits what callers of one stream publish in groups. While a commit is on its
+// way, the next group gathers by itself, so no message ever waits for a timer.
+//
+// A caller that publishes only after its earlier message has returned sees its messages
+// stored in order.
+type publisher struct {
+	bus    *Bus
+	stream string
+	in     chan *waiting
+	ctx    context.Context // ends when Close has waited long enough
+	cancel context.CancelFunc
+	done   chan struct{} // closed: no more publishes
+	once   sync.Once
+	mu     sync.RWMutex // held for reading while a caller enqueues
+	wg     sync.WaitGroup
+}
+
+// waiting is one message and who waits for it.
+type waiting struct {
+	msg    *nats.Msg
+	result chan error
+}
+
+func newPublisher(b *Bus, stream string) *publisher {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &publisher{bus: b, stream: stream, in: make(chan *waiting, b.cfg.BatchMax), ctx: ctx, cancel: cancel,
+		done: make(chan struct{})}
+	for range committers {
+		p.wg.Go(p.run)
+	}
+	return p
+}
+
+// publish hands the message to the next group and waits for its commit.
+func (p *publisher) publish(ctx context.Context, msg *nats.Msg) error {
+	w := &waiting{msg: msg, result: make(chan error, 1)}
+	if err := p.enqueue(ctx, w); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *publisher) enqueue(ctx context.Context, w *waiting) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	select {
+	case <-p.done:
+		return ErrClosed
+	default:
+	}
+	select {
+	case p.in <- w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *publisher) run() {
+	for first := range p.in {
+		group := p.gather(first)
+		msgs := make([]*nats.Msg, len(group))
+		for i, w := range group {
+			msgs[i] = w.msg
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, p.bus.cfg.CommitTimeout)
+		err := p.bus.commit(ctx, p.stream, msgs)
+		cancel()
+		for _, w := range group {
+			w.result <- err
+		}
+	}
+}
+
+// gather takes what is waiting, up to the limits of a group.
+func (p *publisher) gather(first *waiting) []*waiting {
+	group, size := []*waiting{first}, len(first.msg.Data)
+	for len(group) < p.bus.cfg.BatchMax && size < p.bus.cfg.BatchBytes {
+		select {
+		case w, ok := <-p.in:
+			if !ok {
+				return group
+			}
+			group, size = append(group, w), size+len(w.msg.Data)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// close refuses new messages and commits those that wait, until ctx ends.
+func (p *publisher) close(ctx context.Context) error {
+	p.once.Do(func() {
+		close(p.done)
+		p.mu.Lock() // nobody is between the check of done and the channel
+		close(p.in)
+		p.mu.Unlock()
+	})
+	stop := context.AfterFunc(ctx, p.cancel)
+	defer stop()
+	p.wg.Wait()
+	p.cancel()
+	return ctx.Err()
+}
+
+// commit stores msgs in one stream, all or none, and tells health how it went.
+func (b *Bus) commit(ctx context.Context, stream string, msgs []*nats.Msg) error {
+	err := b.store(ctx, msgs)
+	var api *jetstream.APIError
+	if len(msgs) > 1 && errors.As(err, &api) {
+		switch api.ErrorCode {
+		case codeBatchIncomplete, codeTooManyInFlight, codeBatchUnsupported:
+			err = b.storeEach(ctx, msgs)
+		}
+	}
+	err = classify(stream, err)
+	b.health.observe(stream, err)
+	return err
+}
+
+func (b *Bus) store(ctx context.Context, msgs []*nats.Msg) error {
+	if len(msgs) == 1 {
+		_, err := b.js.PublishMsg(ctx, msgs[0], jetstream.WithRetryAttempts(0))
+		return err
+	}
+	id := nuid.Next()
+	last := len(msgs) - 1
+	for i, m := range msgs {
+		m.Header[headerBatchID] = []string{id}
+		m.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
+		if i == last {
+			m.Header[headerBatchCommit] = []string{"1"}
+			break
+		}
+		if err := b.nc.PublishMsg(m); err != nil {
+			return err
+		}
+	}
+	reply, err := b.nc.RequestMsgWithContext(ctx, msgs[last])
+	if err != nil {
+		return err
+	}
+	return checkAck(reply.Data, id, len(msgs))
+}
+
+// checkAck reads the acknowledgement of a commit.
+func checkAck(data []byte, id string, n int) error {
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+		Seq   uint64              `json:"seq"`
+		Batch string              `json:"batch"`
+		Count int                 `json:"count"`
+	}
+	if err := json.Unmarshal(data, &ack); err != nil {
+		return fmt.Errorf("acknowledgement is not JSON: %w", err)
+	}
+	if ack.Error != nil {
+		return ack.Error
+	}
+	if ack.Seq == 0 || ack.Batch != id || ack.Count != n {
+		return fmt.Errorf("acknowledgement of batch %s for %d messages where %s for %d is due", ack.Batch, ack.Count, id, n)
+	}
+	return nil
+}
+
+// storeEach stores messages one by one, in order, after a batch was refused as a batch.
+func (b *Bus) storeEach(ctx context.Context, msgs []*nats.Msg) error {
+	for _, m := range msgs {
+		delete(m.Header, headerBatchID)
+		delete(m.Header, headerBatchSeq)
+		delete(m.Header, headerBatchCommit)
+		if _, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
