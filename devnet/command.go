@@ -165,10 +165,15 @@ func printStatus(ctx context.Context, w io.Writer, n *Network, asJSON bool) erro
 	} else {
 		err = writeTable(w, st)
 	}
-	if err == nil && !st.OK() {
+	switch {
+	case err != nil:
+		return err
+	case !st.Running:
+		return ErrNotRunning
+	case !st.OK():
 		return ErrUnhealthy
 	}
-	return err
+	return nil
 }
 
 func writeTable(w io.Writer, st Status) error {

@@ -24,9 +24,9 @@ const pollInterval = 50 * time.Millisecond
 // ErrNoLeader means that the orderers that answer do not agree on who leads.
 var ErrNoLeader = errors.New("no leader is known")
 
-// mutualClient speaks TLS with a node's own certificate, which is what the operations and administration
-// services of that node ask for.
-func mutualClient(tlsDir string) (*http.Client, error) {
+// mutualTLS authenticates with a node's own certificate, which is what the operations and administration
+// services of that node, and its contract process, ask for.
+func mutualTLS(tlsDir string) (*tls.Config, error) {
 	certPath, keyPath, caPath := tlsFiles(tlsDir)
 	pair, err := tls.LoadX509KeyPair(certPath, keyPath)
 	if err != nil {
@@ -40,10 +40,15 @@ func mutualClient(tlsDir string) (*http.Client, error) {
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, fmt.Errorf("node certificate: %s holds none", caPath)
 	}
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: roots},
-	}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: roots}, nil
+}
+
+func mutualClient(tlsDir string) (*http.Client, error) {
+	config, err := mutualTLS(tlsDir)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}}, nil
 }
 
 // operations is the operations service of an orderer or peer.
@@ -204,22 +209,29 @@ func (n *Network) hospital(number int) (hospitalState, error) {
 func (n *Network) healthy(ctx context.Context, name string) error {
 	for _, o := range n.state.Orderers {
 		if o.name() == name {
-			return errors.Join(o.operations(n.dir).healthy(ctx), listening(ctx, address(o.Port)))
+			return errors.Join(o.operations(n.dir).healthy(ctx), answersTLS(ctx, filepath.Join(o.dir(n.dir), "tls"), address(o.Port)))
 		}
 	}
 	for _, h := range n.state.Hospitals {
 		switch name {
 		case h.peerName():
-			return errors.Join(h.operations(n.dir).healthy(ctx), listening(ctx, address(h.PeerPort)))
+			return errors.Join(h.operations(n.dir).healthy(ctx), answersTLS(ctx, filepath.Join(h.dir(n.dir), "peer", "tls"), address(h.PeerPort)))
 		case h.contractProcess():
-			return listening(ctx, address(h.ContractPort))
+			return answersTLS(ctx, filepath.Join(h.dir(n.dir), "peer", "tls"), address(h.ContractPort))
 		}
 	}
 	return fmt.Errorf("process %s: %w", name, fs.ErrNotExist)
 }
 
-func listening(ctx context.Context, addr string) error {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+// answersTLS completes a TLS handshake as the node whose TLS folder is given, and hangs up.
+func answersTLS(ctx context.Context, tlsDir, addr string) error {
+	config, err := mutualTLS(tlsDir)
+	if err != nil {
+		return err
+	}
+	config.NextProtos = []string{"h2"} // what a gRPC server insists on
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 3 * time.Second}, Config: config}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,9 @@ import (
 // specsFile keeps the command lines of the last start, so that another process can start single nodes again.
 const specsFile = "processes.json"
 
+// logFormat is Fabric's own without the terminal colours.
+const logFormat = "%{time:2006-01-02T15:04:05.000Z07:00} %{level:.4s} [%{module}] %{message}"
+
 const (
 	roleOrderer  = "orderer"
 	rolePeer     = "peer"
@@ -23,19 +26,20 @@ const (
 // processSpecs lists every process of the network.
 func processSpecs(root string, s *state, fabric toolchain.Fabric, contract, logSpec string) map[string]supervisor.Spec {
 	specs := map[string]supervisor.Spec{}
+	logging := []string{"FABRIC_LOGGING_SPEC=" + logSpec, "FABRIC_LOGGING_FORMAT=" + logFormat}
 	add := func(name, path, dir string, args []string, env ...string) {
 		specs[name] = supervisor.Spec{
-			Name: name, Path: path, Args: args, Dir: dir, Log: logPath(root, name), Env: append(baseEnv(), env...),
+			Name: name, Path: path, Args: args, Dir: dir, Log: logPath(root, name), Env: append(append(baseEnv(), logging...), env...),
 		}
 	}
 	for _, o := range s.Orderers {
 		dir := o.dir(root)
-		add(o.name(), fabric.Path("orderer"), dir, nil, "FABRIC_CFG_PATH="+dir, "FABRIC_LOGGING_SPEC="+logSpec)
+		add(o.name(), fabric.Path("orderer"), dir, nil, "FABRIC_CFG_PATH="+dir)
 	}
 	for _, h := range s.Hospitals {
 		dir := filepath.Join(h.dir(root), "peer")
 		add(h.peerName(), fabric.Path("peer"), dir, []string{"node", "start"},
-			"FABRIC_CFG_PATH="+dir, "FABRIC_LOGGING_SPEC="+logSpec, envConnection+"="+connectionFile(root, h))
+			"FABRIC_CFG_PATH="+dir, envConnection+"="+connectionFile(root, h))
 		cert, key, ca := tlsFiles(filepath.Join(h.dir(root), "contract"))
 		add(h.contractProcess(), contract, filepath.Dir(cert), nil,
 			"CHAINCODE_ID="+s.PackageID, "CHAINCODE_SERVER_ADDRESS="+address(h.ContractPort),

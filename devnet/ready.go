@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
+	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -106,7 +108,21 @@ func (h Hospital) connect() (*grpc.ClientConn, *client.Gateway, error) {
 	return conn, gw, nil
 }
 
-// reachedContract tells the contract's own answer from Fabric's failures to reach it.
+// reachedContract tells the contract's own answer from Fabric's failures to reach it, which the gateway
+// reports with the same status code.
 func reachedContract(err error) bool {
-	return err == nil || status.Code(err) == codes.Aborted
+	if err == nil {
+		return true
+	}
+	st, ok := status.FromError(err)
+	if !ok || st.Code() != codes.Aborted || len(st.Details()) == 0 {
+		return false
+	}
+	for _, d := range st.Details() {
+		detail, ok := d.(*gateway.ErrorDetail)
+		if !ok || !strings.Contains(detail.GetMessage(), "chaincode response") {
+			return false
+		}
+	}
+	return true
 }

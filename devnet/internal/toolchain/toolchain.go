@@ -155,7 +155,7 @@ func (f Fabric) build(ctx context.Context, o Options, repo, root string) error {
 	defer os.RemoveAll(tmp) //nolint:errcheck // best effort
 	ldflags := "-s -w -X " + fabricModule + "/common/metadata.Version=" + fabricRelease
 	stop := ticker(o, "still building Fabric")
-	_, err = goCommand(ctx, module, []string{"GOBIN=" + tmp}, "install", "-trimpath", "-ldflags", ldflags, "tool")
+	_, err = goCommand(ctx, module, []string{"GOBIN=" + tmp}, "install", "-ldflags", ldflags, "tool")
 	stop()
 	if err != nil {
 		return fmt.Errorf("build fabric %s: %w", fabricRelease, err)
