@@ -120,11 +120,7 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 	}
 	raw = raw[at:]
 	line := raw[:min(lineLength(raw), 8<<10)]
-	cs, _, err := policy.Resolve(line)
-	if err != nil {
-		cs = ASCII
-	}
-	text, err := cs.Decode(line)
+	text, cs, err := policy.Decode(line)
 	if err != nil {
 		text, cs = blankNonASCII(line), ASCII
 	}
@@ -136,6 +132,9 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 		}
 	}
 	h = readHeader(Segment{line: text, delims: &d}, d)
+	if err != nil {
+		h.DeclaredCharset = "" // the answer will not be in it
+	}
 	return h.clean(), cs, true
 }
 
