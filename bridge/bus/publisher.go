@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,13 +20,6 @@ const (
 	headerBatchID     = "Nats-Batch-Id"
 	headerBatchSeq    = "Nats-Batch-Sequence"
 	headerBatchCommit = "Nats-Batch-Commit"
-)
-
-// Error codes of the server after which a batch may be tried one by one.
-const (
-	codeBatchIncomplete  jetstream.ErrorCode = 10176
-	codeTooManyInFlight  jetstream.ErrorCode = 10210
-	codeBatchUnsupported jetstream.ErrorCode = 10174
 )
 
 // committers is how many commits of a stream may be on their way: while the server syncs
@@ -40,6 +35,7 @@ type publisher struct {
 	bus    *Bus
 	stream string
 	in     chan *waiting
+	cost   cost
 	ctx    context.Context // ends when Close has waited long enough
 	cancel context.CancelFunc
 	done   chan struct{} // closed: no more publishes
@@ -102,12 +98,28 @@ func (p *publisher) run() {
 			msgs[i] = w.msg
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, p.bus.cfg.CommitTimeout)
-		err := p.bus.commit(ctx, p.stream, msgs)
+		errs := p.commit(ctx, msgs)
 		cancel()
-		for _, w := range group {
-			w.result <- err
+		for i, w := range group {
+			w.result <- errs[i]
 		}
 	}
+}
+
+// commit stores a group, as one batch or one by one, whatever is expected to be faster.
+func (p *publisher) commit(ctx context.Context, msgs []*nats.Msg) []error {
+	batch := p.cost.batchPays(len(msgs))
+	start := time.Now()
+	var errs []error
+	if batch {
+		errs = slices.Repeat([]error{p.bus.commit(ctx, p.stream, msgs)}, len(msgs))
+	} else {
+		errs = p.bus.commitEach(ctx, p.stream, msgs)
+	}
+	if errors.Join(errs...) == nil {
+		p.cost.observe(batch, len(msgs), time.Since(start))
+	}
+	return errs
 }
 
 // gather takes what is waiting, up to the limits of a group.
@@ -144,15 +156,7 @@ func (p *publisher) close(ctx context.Context) error {
 
 // commit stores msgs in one stream, all or none, and tells health how it went.
 func (b *Bus) commit(ctx context.Context, stream string, msgs []*nats.Msg) error {
-	err := b.store(ctx, msgs)
-	var api *jetstream.APIError
-	if len(msgs) > 1 && errors.As(err, &api) {
-		switch api.ErrorCode {
-		case codeBatchIncomplete, codeTooManyInFlight, codeBatchUnsupported:
-			err = b.storeEach(ctx, msgs)
-		}
-	}
-	err = classify(stream, err)
+	err := classify(stream, b.store(ctx, msgs))
 	b.health.observe(stream, err)
 	return err
 }
@@ -202,15 +206,30 @@ func checkAck(data []byte, id string, n int) error {
 	return nil
 }
 
-// storeEach stores messages one by one, in order, after a batch was refused as a batch.
-func (b *Bus) storeEach(ctx context.Context, msgs []*nats.Msg) error {
-	for _, m := range msgs {
-		delete(m.Header, headerBatchID)
-		delete(m.Header, headerBatchSeq)
-		delete(m.Header, headerBatchCommit)
-		if _, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
-			return err
-		}
+// commitEach stores messages in their order, each for itself.
+func (b *Bus) commitEach(ctx context.Context, stream string, msgs []*nats.Msg) []error {
+	errs := make([]error, len(msgs))
+	acks := make([]jetstream.PubAckFuture, len(msgs))
+	for i, m := range msgs {
+		acks[i], errs[i] = b.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
 	}
-	return nil
+	for i, ack := range acks {
+		if errs[i] == nil {
+			errs[i] = await(ctx, ack)
+		}
+		errs[i] = classify(stream, errs[i])
+		b.health.observe(stream, errs[i])
+	}
+	return errs
+}
+
+func await(ctx context.Context, ack jetstream.PubAckFuture) error {
+	select {
+	case <-ack.Ok():
+		return nil
+	case err := <-ack.Err():
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
