@@ -49,8 +49,9 @@ type Custody interface {
 	// same consortium identity key and reveals nothing about it.
 	IdentityCheck(ctx context.Context) ([8]byte, error)
 
-	// EnsurePatient makes a patient's first key if there is none and returns the
-	// current epoch. ErrDestroyed: the patient's keys were destroyed.
+	// EnsurePatient returns the epoch that new records use. It makes a key if the
+	// patient has none, and a new epoch if all earlier ones were destroyed, since a
+	// patient whose records were erased may come back.
 	EnsurePatient(ctx context.Context, tag Tag) (epoch uint32, created bool, err error)
 	// RecordKey derives K_r. ErrNoKey: no such patient or epoch. ErrDestroyed: the
 	// patient's key or this record's key was destroyed.
