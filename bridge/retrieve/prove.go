@@ -1,0 +1,137 @@
+package retrieve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emrbridge/emrbridge/evidence"
+	"github.com/emrbridge/emrbridge/record"
+	"github.com/emrbridge/emrbridge/smcrypto"
+)
+
+// failedCheck is the error of a check inside the opening of a record.
+type failedCheck struct{ check Check }
+
+func (e *failedCheck) Error() string { return "retrieve: check failed: " + string(e.check) }
+
+// openAll proves the records one after another and hands them to the caller. Only an
+// error of the caller is returned; then the rest is not opened.
+func (j *job) openAll(ctx context.Context, delivered *evidence.Deliver) error {
+	accountable := j.accountable(delivered)
+	var stopped error
+	for _, a := range j.anchors {
+		r, shown := j.judge(ctx, a, accountable, stopped != nil)
+		if !shown {
+			continue
+		}
+		if stopped == nil {
+			if err := j.each(&r); err != nil {
+				stopped = fmt.Errorf("%w: %w", errCaller, err)
+			}
+		}
+		if stopped != nil {
+			r.Record = nil
+		}
+		j.out.Records = append(j.out.Records, r)
+	}
+	return stopped
+}
+
+// judge gives one record its verdict. shown is false for a record of a kind that was not
+// asked for.
+func (j *job) judge(ctx context.Context, a evidence.Anchor, accountable, stopped bool) (r Record, shown bool) {
+	r = Record{ID: a.ID, Owner: j.owner.MSP, Verdict: evidence.Incomplete}
+	if code, gone := j.absent[a.ID]; gone {
+		r.Check, r.Absent = CheckAbsent, string(code)
+		return r, true
+	}
+	s, grant := j.spools[a.ID], j.grants[a.ID]
+	switch {
+	case s == nil:
+		r.Check = CheckAbsent
+		return r, len(j.query.Kinds) == 0
+	case stopped:
+		return r, true
+	case !s.digest.Equal(a.CipherHash):
+		r.Verdict, r.Check = evidence.NotGenuine, CheckCiphertext
+		return r, true
+	case grant == nil:
+		r.Check = CheckGrant
+		return r, true
+	case !accountable:
+		r.Verdict, r.Check = evidence.NotGenuine, CheckDelivery
+		return r, true
+	}
+	rec, check := j.open(ctx, a, s, grant)
+	if check != "" {
+		r.Verdict, r.Check = evidence.NotGenuine, check
+		return r, true
+	}
+	r.Verdict, r.Kind, r.Record = evidence.Genuine, rec.Kind, rec
+	return r, true
+}
+
+// open makes every check that needs the key.
+func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byte) (*record.Record, Check) {
+	header, _, err := smcrypto.ReadHeader(s.reader())
+	if err != nil || header.RecordID != a.ID || header.HospitalNumber != j.owner.Number ||
+		header.MSPID != j.owner.MSP || header.Tag != a.Tag || header.SealedLength() != uint64(s.size) {
+		return nil, CheckHeader
+	}
+	if header.EMRLength > record.MaxPayload+1<<20 {
+		return nil, CheckRecord
+	}
+	terms := grantTerms(j.access, evidence.RequestAccess{Purpose: j.query.Purpose}, j.self, j.owner.MSP, a)
+	key, err := smcrypto.OpenGrant(j.Provider, grant, smcrypto.Expected{Terms: terms, Owner: j.owner.Sign, Now: j.Now(),
+		Decrypt: func(ct []byte) ([]byte, error) { return j.Custody.Decrypt(ctx, ct) }})
+	if err != nil {
+		return nil, CheckGrant
+	}
+	defer clear(key[:])
+	var rec *record.Record
+	plain := bytes.NewBuffer(make([]byte, 0, header.EMRLength))
+	hash := [smcrypto.DigestSize]byte(a.CipherHash)
+	_, err = smcrypto.OpenStream(j.Provider, key, s.reader(), plain, smcrypto.Check{
+		Signer: j.owner.Sign, CipherDigest: &hash,
+		Statement: func(_ smcrypto.Header, digest [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
+			if rec, err = j.content(plain.Bytes(), a.ID); err != nil {
+				return nil, err
+			}
+			return j.Statement(rec, digest)
+		},
+	})
+	if err != nil {
+		clear(plain.Bytes())
+		return nil, checkOf(err)
+	}
+	return rec, ""
+}
+
+// content reads the opened record and compares it with what was anchored.
+func (j *job) content(emr []byte, id evidence.RecordID) (*record.Record, error) {
+	rec, err := record.Parse(emr)
+	if err != nil || rec.ID != record.ID(id) || rec.HospitalMSP != j.owner.MSP {
+		return nil, &failedCheck{CheckRecord}
+	}
+	derived := record.NewID(record.Origin{HospitalNumber: j.owner.Number, HospitalMSP: rec.HospitalMSP,
+		Sender: rec.Sender, ControlID: rec.ControlID, Payload: rec.Payload})
+	if derived != rec.ID {
+		return nil, &failedCheck{CheckRecordID}
+	}
+	return rec, nil
+}
+
+func checkOf(err error) Check {
+	var failed *failedCheck
+	switch {
+	case errors.As(err, &failed):
+		return failed.check
+	case errors.Is(err, smcrypto.ErrInvalidSignature):
+		return CheckSignature
+	case errors.Is(err, smcrypto.ErrDigest):
+		return CheckCiphertext
+	}
+	return CheckDecrypt
+}
