@@ -244,3 +244,19 @@ func BenchmarkBatchRoot500(b *testing.B) {
 		evidence.BatchRoot(in)
 	}
 }
+
+func TestSealStatementGolden(t *testing.T) {
+	s := evidence.SealStatement{Record: evidence.RecordID{0, 1}, Hospital: "H1MSP", Kind: "ADT^A01", EventTime: 1, Precision: 6, EMR: digest(1)}
+	b, err := s.SigningBytes()
+	require.NoError(t, err)
+	require.Equal(t, evidence.SealDomain+"\xa6\x00\x50\x00\x01"+strings.Repeat("\x00", 14)+"\x01\x65H1MSP\x02\x67ADT^A01\x03\x01\x04\x06\x05\x58\x20"+strings.Repeat("\x01", 32), string(b))
+	for _, spoil := range []func(*evidence.SealStatement){
+		func(s *evidence.SealStatement) { s.Hospital = "" }, func(s *evidence.SealStatement) { s.Kind = "" },
+		func(s *evidence.SealStatement) { s.EMR = evidence.Digest{} },
+	} {
+		bad := s
+		spoil(&bad)
+		_, err := bad.SigningBytes()
+		require.ErrorIs(t, err, evidence.ErrMalformed)
+	}
+}
