@@ -43,7 +43,7 @@ func processSpecs(root string, s *state, fabric toolchain.Fabric, contract, logS
 		cert, key, ca := tlsFiles(filepath.Join(h.dir(root), "contract"))
 		add(h.contractProcess(), contract, filepath.Dir(cert), nil,
 			"CHAINCODE_ID="+s.PackageID, "CHAINCODE_SERVER_ADDRESS="+address(h.ContractPort),
-			"CHAINCODE_TLS_DISABLED=false", "CHAINCODE_TLS_CERT="+cert, "CHAINCODE_TLS_KEY="+key, "CHAINCODE_CLIENT_CA_CERT="+ca)
+			"CHAINCODE_TLS_DISABLED=false", "CHAINCODE_TLS_CERT="+cert, "CHAINCODE_TLS_KEY="+key, "CHAINCODE_TLS_CLIENT_CA="+ca)
 	}
 	return specs
 }

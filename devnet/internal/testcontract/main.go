@@ -40,7 +40,7 @@ func main() {
 
 func run() error {
 	var tls [3][]byte
-	for i, name := range []string{"CHAINCODE_TLS_KEY", "CHAINCODE_TLS_CERT", "CHAINCODE_CLIENT_CA_CERT"} {
+	for i, name := range []string{"CHAINCODE_TLS_KEY", "CHAINCODE_TLS_CERT", "CHAINCODE_TLS_CLIENT_CA"} {
 		b, err := os.ReadFile(os.Getenv(name))
 		if err != nil {
 			return err
