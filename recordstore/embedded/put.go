@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/emmansun/gmsm/sm3"
 
@@ -80,6 +81,7 @@ func (s *Store) PutStream(ctx context.Context, d recordstore.Draft, r io.Reader)
 	case !errors.Is(err, recordstore.ErrNotFound):
 		return recordstore.Item{}, false, err
 	}
+	s.dropLeftovers(ctx)
 	st := &stream{store: s, draft: d, sum: sm3.New()}
 	res, err := st.run(ctx, r)
 	if err != nil {
@@ -180,13 +182,47 @@ func (st *stream) finish(ctx context.Context, n int, rest []byte) (res recordsto
 	return res, err
 }
 
-// drop removes the chunks of a stream that failed. If that fails too, the next opening of
-// the store does it.
+// drop removes the chunks of a stream that failed. Where that fails too, for want of room
+// in the log, the next stream tries again, and at last the next opening of the store.
 func (st *stream) drop(ctx context.Context) {
-	if st.blob == 0 {
-		return
+	if st.blob != 0 {
+		st.store.leftovers.add(st.blob)
+		st.store.dropLeftovers(ctx)
 	}
-	_ = st.change(ctx, 0, func(tx *transaction) error { return tx.dropStaged(st.blob) })
+}
+
+// leftovers are the blobs of failed streams that are still to be removed.
+type leftovers struct {
+	mu    sync.Mutex
+	blobs []int64
+}
+
+func (l *leftovers) add(blobs ...int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.blobs = append(l.blobs, blobs...)
+}
+
+func (l *leftovers) take() []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	blobs := l.blobs
+	l.blobs = nil
+	return blobs
+}
+
+// dropLeftovers removes what it can.
+func (s *Store) dropLeftovers(ctx context.Context) {
+	for _, blob := range s.leftovers.take() {
+		if s.enterWrite(ctx) != nil {
+			s.leftovers.add(blob)
+			continue
+		}
+		if s.writer.do(ctx, 0, func(tx *transaction) error { return tx.dropStaged(blob) }) != nil {
+			s.leftovers.add(blob)
+		}
+		s.leave()
+	}
 }
 
 // MarkAnchored implements recordstore.Store.

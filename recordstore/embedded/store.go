@@ -76,6 +76,8 @@ type Store struct {
 	writer  *writer  // nil when read-only
 	lock    *os.File // nil when read-only
 
+	leftovers leftovers
+
 	gate   sync.RWMutex // held for reading by every call, for writing by Close
 	closed bool
 }
