@@ -54,7 +54,7 @@ func sealing(r *Results, p smcrypto.Provider, span time.Duration) error {
 	}
 	h := smcrypto.Header{HospitalNumber: 1, MSPID: "H1MSP", Epoch: 1, SealedAt: time.UnixMilli(1772323200000)}
 	h.RecordID[1] = 1
-	var k smcrypto.Key
+	k := smcrypto.Key{1}
 	sign := func(digest [32]byte) ([]byte, error) { return p.Sign(key, digest[:]) }
 	aead, err := p.NewGCM(k)
 	if err != nil {
