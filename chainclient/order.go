@@ -36,17 +36,22 @@ func (o *order) txError(txID string, err error) TxError {
 
 // run brings the order to its end: it is on the ledger, refused, or its time is over.
 func (c *Client) run(ctx context.Context, o *order) (Commit, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Patience)
-	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })()
+	ctx, stop := context.WithTimeout(ctx, c.cfg.Patience)
+	defer stop()
 	var pause backoff
 	for {
 		commit, err := c.attempt(ctx, o)
 		if err == nil {
 			return commit, nil
 		}
-		if !o.again(err) || !pause.sleep(ctx) {
+		if !o.again(err) {
 			return Commit{}, err
+		}
+		if !pause.sleep(ctx) {
+			return Commit{}, ended(ctx, err)
 		}
 		c.cfg.Logger.Debug("transaction is tried again", "kind", string(o.kind), "nonce", o.nonce.String(), "attempt", o.attempts, "error", err)
 	}
@@ -149,11 +154,7 @@ func (c *Client) lastLook(ctx context.Context, o *order, e endorsed) (outcome, e
 			return out, nil
 		}
 	}
-	cause := context.Cause(ctx)
-	if c.ctx.Err() != nil {
-		cause = ErrClosed
-	}
-	return outcome{}, &UnknownError{TxError: o.txError(e.txID, cause), TxIDs: []string{e.txID}, Signed: o.signed}
+	return outcome{}, &UnknownError{TxError: o.txError(e.txID, context.Cause(ctx)), TxIDs: []string{e.txID}, Signed: o.signed}
 }
 
 func (o *order) handedOver() {
