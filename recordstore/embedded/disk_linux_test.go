@@ -20,13 +20,13 @@ import (
 func tinyDisk(t *testing.T) (dir string, opts embedded.Options, makeRoom func()) {
 	mount := t.TempDir()
 	dir = filepath.Join(mount, "store")
-	if err := unix.Mount("tmpfs", mount, "tmpfs", 0, "size=8m"); err != nil {
+	if err := unix.Mount("tmpfs", mount, "tmpfs", 0, "size=16m"); err != nil {
 		t.Logf("no tmpfs (%v): the store is bounded in pages instead", err)
 		return dir, embedded.Options{MaxPages: 700}, nil
 	}
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(mount, unix.MNT_DETACH)) })
 	filler := filepath.Join(mount, "filler")
-	require.NoError(t, os.WriteFile(filler, make([]byte, 4<<20), 0o600))
+	require.NoError(t, os.WriteFile(filler, make([]byte, 10<<20), 0o600))
 	return dir, embedded.Options{}, func() { require.NoError(t, os.Remove(filler)) }
 }
 
