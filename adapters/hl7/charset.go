@@ -270,11 +270,15 @@ func (p CharsetPolicy) Resolve(raw []byte) (cs Charset, declared bool, err error
 	case p.Force:
 		return p.fallback(), false, nil
 	}
-	name := p.declaredName(raw)
+	name, consistent := p.declaredName(raw)
 	if len(name) == 0 {
 		return p.fallback(), false, nil
 	}
 	cs, ok := CharsetByName(string(name))
+	if ok && !consistent {
+		return Charset{}, true, &CharsetError{Charset: printableName(name), Declared: true, Offset: firstNonASCII(raw),
+			Problem: "the header read in this charset declares no such charset"}
+	}
 	if !ok {
 		return Charset{}, true, &CharsetError{Charset: printableName(name), Declared: true, Offset: -1,
 			Unknown: true, Problem: "not a supported name of HL7 table 0211"}
@@ -295,25 +299,28 @@ func hasUTF16(raw []byte) bool {
 // declaredName returns MSH-18 of a raw frame. Fields before it may hold double-byte
 // characters whose second byte equals the separator, and which reading is right depends
 // on the answer: the header is read in the policy's own way first, then in the other,
-// and a reading whose MSH-18 names a charset of the way it was read in is right.
-func (p CharsetPolicy) declaredName(raw []byte) []byte {
+// and a reading whose MSH-18 names a charset of the way it was read in is consistent.
+func (p CharsetPolicy) declaredName(raw []byte) (name []byte, consistent bool) {
 	raw = raw[leadIn(raw):]
 	line := raw[:lineLength(raw)]
 	if !bytes.HasPrefix(line, []byte("MSH")) {
-		return nil
+		return nil, false
 	}
 	first := p.fallback().def.family
-	names := [2][]byte{}
-	for i, f := range []family{first, 1 - first} {
-		names[i] = rawField(line, 18, f)
-		if cs, ok := CharsetByName(string(names[i])); ok && cs.def.family == f {
-			return names[i]
-		}
-		if firstNonASCII(line) == len(line) {
-			return names[i]
-		}
+	own := rawField(line, 18, first)
+	if firstNonASCII(line) == len(line) || p.names(own, first) {
+		return own, true
 	}
-	return names[0]
+	if other := rawField(line, 18, 1-first); p.names(other, 1-first) {
+		return other, true
+	}
+	return own, false
+}
+
+// names reports whether a name is that of a charset of the family.
+func (p CharsetPolicy) names(name []byte, f family) bool {
+	cs, ok := CharsetByName(string(name))
+	return ok && cs.def.family == f
 }
 
 // rawField returns the first repetition of a field of a raw MSH line, stepping over

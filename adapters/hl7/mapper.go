@@ -150,7 +150,7 @@ func (g *reading) fill() {
 	r.Patient.Name = personName(pid.Field(5))
 	r.Patient.Gender = gender(pid.Field(8).Comp(1).Text())
 	r.Patient.BirthDate = g.birthDate(pid)
-	r.Encounter = g.first("PV1-19.1", "PV1-50.1")
+	r.Encounter = g.first(encounterRule)
 	r.Author = g.author()
 	r.EventTime = g.eventTime()
 	g.confidentiality()
@@ -161,9 +161,9 @@ func (g *reading) fill() {
 }
 
 // first returns the first of the values that is there.
-func (g *reading) first(paths ...string) string {
+func (g *reading) first(paths []Path) string {
 	for _, p := range paths {
-		if s := strings.TrimSpace(g.msg.Get(p).Text()); s != "" {
+		if s := strings.TrimSpace(g.msg.At(p).Text()); s != "" {
 			return s
 		}
 	}
@@ -171,34 +171,63 @@ func (g *reading) first(paths ...string) string {
 }
 
 // rule says where a message code keeps a fact, in order of preference.
-type rule map[string][]string
+type rule map[string][]Path
 
 // timeRule: when the event took place, not when the message was written; MSH-7 is last.
 var timeRule = rule{
-	"ADT": {"EVN-6", "EVN-2"},
-	"ORU": {"OBR-7", "OBR-22", "OBX-14", "OBR-14"},
-	"MDM": {"TXA-4", "TXA-6", "TXA-7", "EVN-2"},
-	"ORM": {"ORC-9", "OBR-6", "ORC-15", "OBR-7"},
+	"ADT": paths("EVN-6", "EVN-2"),
+	"ORU": paths("OBR-7", "OBR-22", "OBX-14", "OBR-14"),
+	"MDM": paths("TXA-4", "TXA-6", "TXA-7", "EVN-2"),
+	"ORM": paths("ORC-9", "OBR-6", "ORC-15", "OBR-7"),
 }
 
 // authorRule: who answers for the content.
 var authorRule = rule{
-	"ADT": {"EVN-5", "PV1-7"},
-	"ORU": {"OBR-32", "OBR-16", "PV1-7"},
-	"MDM": {"TXA-9", "TXA-5", "TXA-10", "PV1-7"},
-	"ORM": {"ORC-12", "OBR-16", "PV1-7"},
+	"ADT": paths("EVN-5", "PV1-7"),
+	"ORU": paths("OBR-32", "OBR-16", "PV1-7"),
+	"MDM": paths("TXA-9", "TXA-5", "TXA-10", "PV1-7"),
+	"ORM": paths("ORC-12", "OBR-16", "PV1-7"),
 }
 
 // metadataRule: what is kept beside the payload, by stable names.
-var metadataRule = []struct{ name, path string }{
-	{"structure", "MSH-9.3"}, {"processing-id", "MSH-11.1"}, {"hl7-version", "MSH-12.1"},
-	{"receiver", "MSH-5"}, {"event-reason", "EVN-4.1"},
-	{"patient-class", "PV1-2.1"}, {"department", "PV1-3.1"}, {"bed", "PV1-3.3"},
-	{"admitted", "PV1-44"}, {"discharged", "PV1-45"}, {"diagnosis-code", "DG1-3.1"},
-	{"placer-order", "OBR-2.1"}, {"placer-order", "ORC-2.1"}, {"filler-order", "OBR-3.1"},
-	{"filler-order", "ORC-3.1"}, {"order-control", "ORC-1"}, {"service-code", "OBR-4.1"},
-	{"service", "OBR-4.2"}, {"result-status", "OBR-25"}, {"document-id", "TXA-12.1"},
-	{"document-type", "TXA-2.1"}, {"document-status", "TXA-17"}, {"parent-document", "TXA-13.1"},
+var metadataRule = []struct {
+	name string
+	path Path
+}{
+	{"structure", path("MSH-9.3")}, {"processing-id", path("MSH-11.1")}, {"hl7-version", path("MSH-12.1")},
+	{"receiver", path("MSH-5")}, {"event-reason", path("EVN-4.1")},
+	{"patient-class", path("PV1-2.1")}, {"department", path("PV1-3.1")}, {"bed", path("PV1-3.3")},
+	{"admitted", path("PV1-44")}, {"discharged", path("PV1-45")}, {"diagnosis-code", path("DG1-3.1")},
+	{"placer-order", path("OBR-2.1")}, {"placer-order", path("ORC-2.1")}, {"filler-order", path("OBR-3.1")},
+	{"filler-order", path("ORC-3.1")}, {"order-control", path("ORC-1")}, {"service-code", path("OBR-4.1")},
+	{"service", path("OBR-4.2")}, {"result-status", path("OBR-25")}, {"document-id", path("TXA-12.1")},
+	{"document-type", path("TXA-2.1")}, {"document-status", path("TXA-17")}, {"parent-document", path("TXA-13.1")},
+}
+
+// The other facts, each with where it stands, in order of preference.
+var (
+	encounterRule       = paths("PV1-19.1", "PV1-50.1")
+	anyTimeRule         = paths("EVN-6", "EVN-2")
+	messageTime         = path("MSH-7")
+	documentSecrecyRule = paths("TXA-18")
+	protectionRule      = paths("PD1-12")
+)
+
+// path reads a path that is written in this file.
+func path(s string) Path {
+	p, err := ParsePath(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func paths(list ...string) []Path {
+	out := make([]Path, len(list))
+	for i, s := range list {
+		out[i] = path(s)
+	}
+	return out
 }
 
 // maxMetadata bounds one value of the metadata, in bytes.
@@ -206,12 +235,12 @@ const maxMetadata = 256
 
 func (g *reading) metadata() {
 	for _, e := range metadataRule {
-		v := strings.TrimSpace(g.msg.Get(e.path).Text())
+		v := strings.TrimSpace(g.msg.At(e.path).Text())
 		if v == "" || g.rec.Metadata[e.name] != "" {
 			continue
 		}
 		if len(v) > maxMetadata {
-			g.unread = append(g.unread, e.path)
+			g.unread = append(g.unread, e.path.String())
 			continue
 		}
 		g.rec.Metadata[e.name] = v
@@ -246,8 +275,8 @@ func (g *reading) distinctPatients() int {
 }
 
 func (g *reading) author() string {
-	for _, p := range append(authorRule[g.header.MessageCode], "EVN-5") {
-		if s := staffName(g.msg.Get(p)); s != "" {
+	for _, p := range authorRule[g.header.MessageCode] {
+		if s := staffName(g.msg.At(p)); s != "" {
 			return s
 		}
 	}
@@ -255,22 +284,31 @@ func (g *reading) author() string {
 }
 
 func (g *reading) eventTime() record.Time {
-	paths := timeRule[g.header.MessageCode]
-	if paths == nil {
-		paths = []string{"EVN-6", "EVN-2"}
+	rules, known := timeRule[g.header.MessageCode]
+	if !known {
+		rules = anyTimeRule
 	}
-	for _, p := range append(append([]string{}, paths...), "MSH-7") {
-		v := g.msg.Get(p).Comp(1).Sub(1).Text()
-		if v == "" {
-			continue
-		}
-		t, err := ParseTime(v, g.zone)
-		if err == nil {
+	for _, p := range rules {
+		if t, ok := g.timeAt(p); ok {
 			return t
 		}
-		g.unread = append(g.unread, p)
 	}
-	return record.Time{}
+	t, _ := g.timeAt(messageTime)
+	return t
+}
+
+// timeAt reads the time at a path; a value that is none is noted as unread.
+func (g *reading) timeAt(p Path) (record.Time, bool) {
+	v := g.msg.At(p).Comp(1).Sub(1).Text()
+	if v == "" {
+		return record.Time{}, false
+	}
+	t, err := ParseTime(v, g.zone)
+	if err != nil {
+		g.unread = append(g.unread, p.String())
+		return record.Time{}, false
+	}
+	return t, true
 }
 
 func (g *reading) birthDate(pid Segment) string {
@@ -289,9 +327,9 @@ func (g *reading) birthDate(pid Segment) string {
 // patient gets the strictest class, since a grant for one must not open the other's data.
 func (g *reading) confidentiality() {
 	switch {
-	case g.distinctPatients() > 1, g.first("TXA-18") == "V":
+	case g.distinctPatients() > 1, g.first(documentSecrecyRule) == "V":
 		g.rec.Confidentiality = record.VeryRestricted
-	case g.first("TXA-18") == "R", g.first("PD1-12") == "Y":
+	case g.first(documentSecrecyRule) == "R", g.first(protectionRule) == "Y":
 		g.rec.Confidentiality = record.Restricted
 	}
 }

@@ -93,12 +93,12 @@ func BenchmarkParse(b *testing.B) {
 		for b.Loop() {
 			m, _ := hl7.Parse(text)
 			n := 0
-			for _, s := range m.Segments() {
-				for _, f := range s.Fields() {
-					for _, r := range f.Reps() {
-						for _, c := range r.Comps() {
-							for _, x := range c.Subs() {
-								n += len(x.Raw())
+			for i := range m.NumSegments() {
+				for f := m.Segment(i).Cursor(); f.Next(); {
+					for r := f.Value().Cursor(); r.Next(); {
+						for c := r.Value().Cursor(); c.Next(); {
+							for x := c.Value().Cursor(); x.Next(); {
+								n += len(x.Value().Raw())
 							}
 						}
 					}

@@ -45,7 +45,7 @@ func (s Segment) Field(n int) Value {
 	if s.header() {
 		switch n {
 		case 1:
-			return Value{raw: s.line[3:4], offset: s.offset + 3}
+			return Value{raw: s.line[3:4], offset: int32(s.offset + 3)}
 		case 2:
 			v := s.fieldAt(1)
 			v.delims = nil
@@ -70,37 +70,32 @@ func (s Segment) fieldAt(n int) Value {
 	if i := bytes.IndexByte(s.line[start:], s.delims.Field); i >= 0 {
 		end = start + i
 	}
-	return Value{raw: s.line[start:end], offset: s.offset + start, delims: s.delims}
+	return Value{raw: s.line[start:end], offset: int32(s.offset + start), delims: s.delims}
 }
 
 // Fields iterates over the fields from 1 on, trailing empty ones included.
 func (s Segment) Fields() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		if len(s.line) <= 3 {
-			return
-		}
-		n, start := 1, 4
-		if s.header() {
-			if !yield(1, s.Field(1)) {
+		c := s.Cursor()
+		for c.Next() {
+			if !yield(int(c.n), c.Value()) {
 				return
 			}
-			n = 2
-		}
-		for {
-			end := len(s.line)
-			if i := bytes.IndexByte(s.line[start:], s.delims.Field); i >= 0 {
-				end = start + i
-			}
-			v := Value{raw: s.line[start:end], offset: s.offset + start, delims: s.delims}
-			if n == 2 && s.header() {
-				v.delims = nil
-			}
-			if !yield(n, v) || end == len(s.line) {
-				return
-			}
-			n, start = n+1, end+1
 		}
 	}
+}
+
+// Cursor returns a cursor over the fields, for reading whole messages without the cost of
+// an iterator.
+func (s Segment) Cursor() Cursor {
+	if len(s.line) <= 3 {
+		return Cursor{done: true}
+	}
+	c := Cursor{raw: s.line, end: 3, offset: int32(s.offset), delims: s.delims, sep: s.delims.Field, depth: AtField}
+	if s.header() {
+		c.header = true
+	}
+	return c
 }
 
 // NumFields returns the number of fields, trailing empty ones included.
@@ -132,8 +127,8 @@ const (
 // Value is a field or a part of one: a view into the message. The zero Value is empty.
 type Value struct {
 	raw    []byte
-	offset int
 	delims *Delimiters // nil: not to be split or unescaped
+	offset int32
 	depth  Depth
 }
 
@@ -141,7 +136,7 @@ type Value struct {
 func (v Value) Raw() []byte { return v.raw }
 
 // Offset returns the position in the message, in bytes; 0 for an absent value.
-func (v Value) Offset() int { return v.offset }
+func (v Value) Offset() int { return int(v.offset) }
 
 // IsEmpty reports that nothing was sent: the receiver keeps what it has.
 func (v Value) IsEmpty() bool { return len(v.raw) == 0 }
@@ -222,33 +217,104 @@ func (v Value) part(n int, d Depth) Value {
 	if n < 1 {
 		return Value{}
 	}
-	for i, p := range v.parts(d) {
-		if i == n {
-			return p
+	c := v.cursor(d)
+	for c.Next() {
+		if int(c.n) == n {
+			return c.Value()
 		}
 	}
 	return Value{}
 }
 
-// parts splits the value. Where the separator is not declared the value is one part.
+// parts iterates over the parts of the value at a depth.
 func (v Value) parts(d Depth) iter.Seq2[int, Value] {
-	sep := v.separator(d)
 	return func(yield func(int, Value) bool) {
-		if len(v.raw) == 0 {
-			return
-		}
-		for n, start := 1, 0; ; n++ {
-			end := len(v.raw)
-			if sep != 0 {
-				if i := bytes.IndexByte(v.raw[start:], sep); i >= 0 {
-					end = start + i
-				}
-			}
-			p := Value{raw: v.raw[start:end], offset: v.offset + start, delims: v.delims, depth: d}
-			if !yield(n, p) || end == len(v.raw) {
+		c := v.cursor(d)
+		for c.Next() {
+			if !yield(int(c.n), c.Value()) {
 				return
 			}
-			start = end + 1
 		}
 	}
 }
+
+// Cursor returns a cursor over the next smaller parts: the repetitions of a field, the
+// components of a repetition, the subcomponents of a component.
+func (v Value) Cursor() Cursor { return v.cursor(v.depth + 1) }
+
+func (v Value) cursor(d Depth) Cursor {
+	return Cursor{raw: v.raw, end: -1, offset: v.offset, delims: v.delims, sep: v.separator(d), depth: d,
+		done: len(v.raw) == 0 || d > AtSubcomponent}
+}
+
+// Cursor steps through the parts of a segment or value without allocating:
+//
+//	for c := v.Cursor(); c.Next(); {
+//		use(c.Value())
+//	}
+//
+// Where the separator of the parts is not declared the value is its only part.
+type Cursor struct {
+	raw        []byte
+	delims     *Delimiters
+	start, end int32 // of the current part in raw; end is where the separator stands
+	offset     int32 // of raw in the message
+	n          int32
+	sep        byte
+	depth      Depth
+	header     bool // in a header segment the first two fields are not split
+	done       bool
+}
+
+// Next goes to the next part and reports whether there is one.
+func (c *Cursor) Next() bool {
+	if c.done {
+		return false
+	}
+	c.n++
+	if c.header && c.n == 1 {
+		c.start, c.end = 3, 4
+		c.done = len(c.raw) == 4
+		return true
+	}
+	c.start = c.end + 1
+	if c.header && c.n == 2 {
+		c.start = 4
+	}
+	c.end = c.start + c.length()
+	c.done = int(c.end) == len(c.raw)
+	return true
+}
+
+// length returns the distance from start to the next separator or the end. Parts are
+// short as a rule, so the first bytes are looked at one by one.
+func (c *Cursor) length() int32 {
+	rest := c.raw[c.start:]
+	if c.sep == 0 {
+		return int32(len(rest))
+	}
+	const short = 16
+	for i, b := range rest[:min(len(rest), short)] {
+		if b == c.sep {
+			return int32(i)
+		}
+	}
+	if len(rest) > short {
+		if i := bytes.IndexByte(rest[short:], c.sep); i >= 0 {
+			return int32(short + i)
+		}
+	}
+	return int32(len(rest))
+}
+
+// Value returns the current part.
+func (c *Cursor) Value() Value {
+	v := Value{raw: c.raw[c.start:c.end], offset: c.offset + c.start, delims: c.delims, depth: c.depth}
+	if c.header && c.n <= 2 {
+		v.delims = nil
+	}
+	return v
+}
+
+// Number returns the position of the current part, from 1.
+func (c *Cursor) Number() int { return int(c.n) }
