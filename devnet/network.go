@@ -20,7 +20,8 @@ const stopGrace = 10 * time.Second
 // ErrNotRunning means that the network is down, so that the call has nothing to work on.
 var ErrNotRunning = errors.New("the network is not running: start it with devnet up")
 
-// Network is a consortium in a folder, running or not. Its methods are safe for concurrent use.
+// Network is a consortium in a folder, running or not. Its methods are safe for concurrent use, except Down,
+// which must be the last call or the only one at its time.
 type Network struct {
 	dir      string // absolute
 	state    *state

@@ -17,6 +17,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"path/filepath"
@@ -36,6 +37,9 @@ type Pair struct {
 	CertPEM []byte
 	KeyPEM  []byte
 }
+
+// LogValue keeps the key out of logs.
+func (p Pair) LogValue() slog.Value { return slog.StringValue("certificate and key, redacted") }
 
 // Write stores the pair durably, the key with mode 0600. The folders must exist.
 func (p Pair) Write(certPath, keyPath string) error {

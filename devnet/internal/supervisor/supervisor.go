@@ -153,7 +153,8 @@ func (t *table) stop(name string, sig syscall.Signal, grace time.Duration) error
 	if c.gone() {
 		return nil
 	}
-	if err := signalGroup(c.info.PID, sig); err != nil {
+	// A process halted by SIGSTOP would not see the signal before it goes on.
+	if err := errors.Join(signalGroup(c.info.PID, sig), signalGroup(c.info.PID, syscall.SIGCONT)); err != nil {
 		return fmt.Errorf("stop %s: %w", name, err)
 	}
 	select {

@@ -166,6 +166,20 @@ func TestStopKillsWhatIgnoresTheSignal(t *testing.T) {
 	assert.False(t, alive(p.PID))
 }
 
+func TestStopEndsAHaltedProcessInOrder(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	c, line, err := supervisor.Start(ctx, dir, true)
+	require.NoError(t, err)
+	t.Cleanup(line.Release)
+	_, err = c.Start(ctx, sleeper(dir, "a"))
+	require.NoError(t, err)
+	require.NoError(t, c.Signal(ctx, "a", syscall.SIGSTOP))
+	require.NoError(t, c.Stop(ctx, "a", syscall.SIGTERM, 20*time.Second))
+	procs, _, err := c.Processes(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "signal: terminated", procs[0].Exit)
+}
+
 func TestLongFolderNamesWork(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
 	require.NoError(t, os.Mkdir(dir, 0o700))
