@@ -169,7 +169,7 @@ func TestSameIDWaits(t *testing.T) {
 			defer mu.Unlock()
 			flying++
 			most = max(most, flying)
-			time.AfterFunc(time.Second, func() { mu.Lock(); flying--; mu.Unlock() })
+			time.AfterFunc(f.ledger.delay-time.Millisecond, func() { mu.Lock(); flying--; mu.Unlock() })
 			return false, nil
 		}
 		a := f.NewAnchorer()

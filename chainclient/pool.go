@@ -84,10 +84,16 @@ func (p *pool) served(i int) {
 // do calls f with one link after another until one serves. An error that is not the link's
 // fault is returned at once.
 func (p *pool) do(ctx context.Context, timeout time.Duration, f func(context.Context, link) error) error {
+	return p.doUntil(ctx, timeout, f, func(error) bool { return true })
+}
+
+// doUntil is do for calls where another peer may know better: an error that is not final
+// leads on to the next link.
+func (p *pool) doUntil(ctx context.Context, timeout time.Duration, f func(context.Context, link) error, final func(error) bool) error {
 	var last error
 	for _, i := range p.order() {
 		err := p.call(ctx, i, timeout, f)
-		if err == nil || !linkFault(ctx, err) {
+		if err == nil || !linkFault(ctx, err) && (ctx.Err() != nil || final(err)) {
 			return err
 		}
 		last = fmt.Errorf("gateway peer %s: %w", p.links[i].name(), err)

@@ -33,9 +33,12 @@ func (c *Client) evaluate(ctx context.Context, contract, function string, args .
 		raw[i] = []byte(a)
 	}
 	var answer []byte
-	err := c.pool.do(ctx, c.cfg.QueryTimeout, func(ctx context.Context, l link) (err error) {
+	err := c.pool.doUntil(ctx, c.cfg.QueryTimeout, func(ctx context.Context, l link) (err error) {
 		answer, err = l.evaluate(ctx, contract, function, raw)
 		return err
+	}, func(err error) bool { // a peer whose contract is down, or that lacks the block, is no last word
+		_, refused := RefusalOf(unwrapRefusal(err))
+		return refused || !transient(err)
 	})
 	return answer, err
 }
