@@ -67,7 +67,7 @@ const (
 	Incident                     // durable, but the control id was used for other bytes before
 )
 
-// String returns the name of the outcome as the trail shows it.
+// String returns the name of the outcome, as metrics show it.
 func (o Outcome) String() string {
 	return map[Outcome]string{Accepted: stage.Received, Duplicate: stage.Duplicate, Incident: stage.Incident}[o]
 }
@@ -194,7 +194,10 @@ func (in *Intake) submit(ctx context.Context, s Submission, now time.Time) (Rece
 	case Differs:
 		r.Outcome = Incident
 	}
-	m := bus.Message{Subject: topology.Received, Meta: in.meta(s, id, r.Outcome, now), Body: s.Raw}
+	m := bus.Message{Subject: topology.Received, Meta: in.meta(s, id, now), Body: s.Raw}
+	if r.Outcome == Incident {
+		m.Meta.Code = stage.CodeReusedID
+	}
 	if err := in.d.Bus.Publish(ctx, m); err != nil {
 		return Receipt{}, fmt.Errorf("intake: %w", err)
 	}
@@ -204,10 +207,10 @@ func (in *Intake) submit(ctx context.Context, s Submission, now time.Time) (Rece
 	return r, nil
 }
 
-func (in *Intake) meta(s Submission, id record.ID, o Outcome, now time.Time) topology.Meta {
+func (in *Intake) meta(s Submission, id record.ID, now time.Time) topology.Meta {
 	return topology.Meta{
 		Record: id, Sender: s.Sender, ControlID: s.ControlID, Kind: s.Kind, MediaType: s.MediaType, Charset: s.Charset,
-		Peer: s.Peer, Lane: in.lane(s), ReceivedAt: s.ReceivedAt.Truncate(time.Millisecond), At: now.Truncate(time.Millisecond), Stage: o.String(),
+		Peer: s.Peer, Lane: in.lane(s), ReceivedAt: s.ReceivedAt.Truncate(time.Millisecond), At: now.Truncate(time.Millisecond), Stage: stage.Received,
 	}
 }
 

@@ -118,7 +118,7 @@ func TestSubmit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, intake.Incident, r.Outcome)
 	require.Len(t, b.got, 2, "an incident is carried on")
-	require.Equal(t, "incident", b.got[1].Meta.Stage)
+	require.Equal(t, "CONTROL_ID_REUSED", b.got[1].Meta.Code)
 	require.NotEqual(t, want, b.got[1].Meta.Record)
 }
 

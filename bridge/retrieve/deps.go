@@ -57,7 +57,3 @@ type Store interface {
 	Open(ctx context.Context, id record.ID) (recordstore.Item, io.ReadCloser, error)
 	Stat(ctx context.Context, id record.ID) (recordstore.Item, error)
 }
-
-// SealStatement returns the canonical bytes that the owner signed when it sealed a
-// record: record id, hospital, kind, event time and h(EMR).
-type SealStatement func(r *record.Record, emrDigest evidence.Digest) ([]byte, error)

@@ -99,7 +99,7 @@ func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byt
 			if rec, err = j.content(plain.Bytes(), a.ID); err != nil {
 				return nil, err
 			}
-			return j.Statement(rec, digest)
+			return sealStatement(rec, digest).SigningBytes()
 		},
 	})
 	if err != nil {
@@ -121,6 +121,12 @@ func (j *job) content(emr []byte, id evidence.RecordID) (*record.Record, error) 
 		return nil, &failedCheck{CheckRecordID}
 	}
 	return rec, nil
+}
+
+// sealStatement is what the owner signed when it sealed a record.
+func sealStatement(r *record.Record, digest evidence.Digest) evidence.SealStatement {
+	return evidence.SealStatement{Record: evidence.RecordID(r.ID), Hospital: r.HospitalMSP, Kind: r.Kind,
+		EventTime: r.EventTime.UnixMilli, Precision: uint8(r.EventTime.Precision), EMR: digest}
 }
 
 func checkOf(err error) Check {

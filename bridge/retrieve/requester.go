@@ -22,16 +22,15 @@ type Peer interface {
 	Deliver(ctx context.Context, owner Party, envelope []byte, handle func(*wire.Reader) error) error
 }
 
-// RequesterConfig is what a Requester works with. MSP, Number, Ledger, Trust, Custody,
-// Peer and Statement are required.
+// RequesterConfig is what a Requester works with. MSP, Number, Ledger, Trust, Custody
+// and Peer are required.
 type RequesterConfig struct {
-	MSP       string
-	Number    uint16
-	Ledger    Ledger
-	Trust     *Trust
-	Custody   RequesterCustody
-	Peer      Peer
-	Statement SealStatement
+	MSP     string
+	Number  uint16
+	Ledger  Ledger
+	Trust   *Trust
+	Custody RequesterCustody
+	Peer    Peer
 	// Provider defaults to smcrypto.Default.
 	Provider smcrypto.Provider
 	// SpoolDir is where large ciphertexts wait for their keys. Default: the system's
@@ -62,8 +61,8 @@ type Requester struct {
 
 // NewRequester checks the configuration and returns a Requester.
 func NewRequester(c RequesterConfig) (*Requester, error) {
-	if c.MSP == "" || c.Number == 0 || c.Ledger == nil || c.Trust == nil || c.Custody == nil || c.Peer == nil || c.Statement == nil {
-		return nil, errors.New("retrieve: a requester needs MSP, number, ledger, trust, custody, peer and statement")
+	if c.MSP == "" || c.Number == 0 || c.Ledger == nil || c.Trust == nil || c.Custody == nil || c.Peer == nil {
+		return nil, errors.New("retrieve: a requester needs MSP, number, ledger, trust, custody and peer")
 	}
 	if c.Provider == nil {
 		c.Provider = smcrypto.Default()

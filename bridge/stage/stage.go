@@ -24,7 +24,7 @@ import (
 const (
 	Received   = "received"
 	Duplicate  = "duplicate" // known bytes under a known control id: acknowledged, not carried on
-	Incident   = "incident"  // other bytes under a known control id: carried on, looked at
+	Incident   = "incident"  // other bytes under a known control id, told beside received
 	Normalized = "normalized"
 	Stored     = "stored"
 	Anchored   = "anchored"
@@ -33,6 +33,9 @@ const (
 	Rejected   = "rejected"
 	Recovered  = "recovered" // put back on the bus by reconciliation
 )
+
+// CodeReusedID marks a message whose control id stood for other bytes before.
+const CodeReusedID = "CONTROL_ID_REUSED"
 
 // Handler does the work of one stage on one message. It must be idempotent: a message is
 // delivered again after every crash between its effects and its acknowledgement. What it
