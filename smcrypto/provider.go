@@ -12,7 +12,11 @@ import (
 const (
 	// MaxMessage bounds what is signed or verified in one call.
 	MaxMessage = 64 << 20
-	// MaxPlaintext bounds SM2 public-key encryption, which only wraps keys here.
+	// MinPlaintext and MaxPlaintext bound SM2 public-key encryption, which only wraps
+	// keys here. Below 16 bytes an all-zero mask becomes likely enough to matter, and
+	// after drawing again gmsm encrypts to a wrong point (its loop overwrites the
+	// recipient's), while its decryption refuses an all-zero C2.
+	MinPlaintext = 16
 	MaxPlaintext = 4096
 	// CiphertextOverhead is what SM2 encryption adds: 0x04 ‖ x ‖ y ‖ C3.
 	CiphertextOverhead = 1 + 64 + DigestSize
@@ -43,7 +47,7 @@ type Provider interface {
 	Verify(pub PublicKey, msg, sig []byte) error
 	// VerifyDigest verifies over e, the 32-byte digest SM3(Z_A ‖ M) of GB/T 32918.2.
 	VerifyDigest(pub PublicKey, e [DigestSize]byte, sig []byte) error
-	// Encrypt encrypts 1 to MaxPlaintext bytes to pub.
+	// Encrypt encrypts MinPlaintext to MaxPlaintext bytes to pub.
 	Encrypt(pub PublicKey, plaintext []byte) ([]byte, error)
 	// Decrypt undoes Encrypt; any failure is ErrInvalidCiphertext without detail.
 	Decrypt(key *PrivateKey, ciphertext []byte) ([]byte, error)
@@ -184,27 +188,20 @@ func (g *guarded) Encrypt(pub PublicKey, plaintext []byte) (ct []byte, err error
 	if pub.IsZero() {
 		return nil, fmt.Errorf("%w: no public key", ErrInvalidKey)
 	}
-	if len(plaintext) == 0 || len(plaintext) > MaxPlaintext {
-		return nil, fmt.Errorf("%w: SM2 plaintext must be 1 to %d bytes", ErrLimit, MaxPlaintext)
+	if len(plaintext) < MinPlaintext || len(plaintext) > MaxPlaintext {
+		return nil, fmt.Errorf("%w: SM2 plaintext must be %d to %d bytes", ErrLimit, MinPlaintext, MaxPlaintext)
 	}
-	// A C2 of only zero bytes (a chance of 256^-length) is a legal ciphertext
-	// that one of the libraries refuses to decrypt, so it is drawn again.
-	for range 64 {
-		err = guard("encrypt", func() error {
-			ct, err = g.lib.encrypt(pub, plaintext)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%w: encrypt: %w", ErrProvider, err)
-		}
-		if len(ct) != CiphertextOverhead+len(plaintext) || ct[0] != 0x04 {
-			return nil, fmt.Errorf("%w: encrypt returned an unexpected encoding", ErrProvider)
-		}
-		if !allZero(ct[CiphertextOverhead:]) {
-			return ct, nil
-		}
+	err = guard("encrypt", func() error {
+		ct, err = g.lib.encrypt(pub, plaintext)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: encrypt: %w", ErrProvider, err)
 	}
-	return nil, fmt.Errorf("%w: encrypt keeps returning an empty mask", ErrProvider)
+	if len(ct) != CiphertextOverhead+len(plaintext) || ct[0] != 0x04 {
+		return nil, fmt.Errorf("%w: encrypt returned an unexpected encoding", ErrProvider)
+	}
+	return ct, nil
 }
 
 func (g *guarded) Decrypt(key *PrivateKey, ciphertext []byte) (plain []byte, err error) {

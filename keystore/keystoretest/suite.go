@@ -57,11 +57,11 @@ func hospitalKeys(t *testing.T, c keystore.Custody) {
 		sig, err := c.Sign(ctx, []byte("statement"))
 		require.NoError(t, err)
 		assert.NoError(t, p.Verify(h.SigningKey, []byte("statement"), sig))
-		ct, err := p.Encrypt(h.EncryptionKey, []byte("a key"))
+		ct, err := p.Encrypt(h.EncryptionKey, []byte("sixteen byte key"))
 		require.NoError(t, err)
 		plain, err := c.Decrypt(ctx, ct)
 		require.NoError(t, err)
-		assert.Equal(t, "a key", string(plain))
+		assert.Equal(t, "sixteen byte key", string(plain))
 	}
 	_, err = c.Decrypt(ctx, []byte("junk"))
 	assert.ErrorIs(t, err, smcrypto.ErrInvalidCiphertext)
