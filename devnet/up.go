@@ -75,7 +75,7 @@ func (u *bringUp) run(ctx context.Context) (*Network, error) {
 		return nil, err
 	}
 	if err := u.start(ctx, n); err != nil {
-		return nil, errors.Join(err, u.abandon(n))
+		return nil, errors.Join(err, u.abandon(context.WithoutCancel(ctx), n))
 	}
 	u.steps.say("ready: %d hospitals, %d orderers, channel %s, contract %s, endorsed by %s",
 		len(n.state.Hospitals), len(n.state.Orderers), n.state.Channel, n.state.Contract, n.state.Settings.Endorsement)
@@ -239,9 +239,9 @@ func (u *bringUp) deploy(ctx context.Context, n *Network) error {
 	return nil
 }
 
-// abandon stops what a failed start has left running; the logs stay.
-func (u *bringUp) abandon(n *Network) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
+// abandon stops what a failed start has left running, though the caller may have cancelled; the logs stay.
+func (u *bringUp) abandon(ctx context.Context, n *Network) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*stopGrace)
 	defer cancel()
 	return n.Down(ctx, false)
 }

@@ -58,7 +58,8 @@ func serve(dir string, lifeline bool) error {
 	if err != nil {
 		return err
 	}
-	_ = os.Remove(path) // left by a killed supervisor; the lock says that none runs
+	// A killed supervisor leaves its socket; the lock says that none runs.
+	_ = os.Remove(path) //nolint:gosec // in the folder the caller chose for its network
 	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
@@ -76,7 +77,7 @@ func serve(dir string, lifeline bool) error {
 	done := make(chan struct{})
 	go func() { t.stopAll(grace); close(done) }()
 	drainForks(t, done)
-	_ = os.Remove(path)
+	_ = os.Remove(path) //nolint:gosec // as above
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = srv.Shutdown(ctx) // lets the answer to a shutdown request out

@@ -166,7 +166,7 @@ func (f Fabric) build(ctx context.Context, o Options, repo, root string) error {
 	if err := os.RemoveAll(f.Bin); err != nil {
 		return fmt.Errorf("build fabric: %w", err)
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
+	if err := os.Chmod(tmp, 0o750); err != nil { //nolint:gosec // a folder of programs: it must be searchable
 		return fmt.Errorf("build fabric: %w", err)
 	}
 	return os.Rename(tmp, f.Bin)
@@ -300,13 +300,13 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) (s
 }
 
 func copySampleConfig(from, to string) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
+	if err := os.MkdirAll(to, 0o750); err != nil {
 		return fmt.Errorf("copy sample configuration: %w", err)
 	}
 	for _, name := range []string{"core.yaml", "orderer.yaml", "configtx.yaml"} {
 		b, err := os.ReadFile(filepath.Join(from, name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(to, name), b, 0o644)
+			err = os.WriteFile(filepath.Join(to, name), b, 0o600) //nolint:gosec // in the build folder
 		}
 		if err != nil {
 			return fmt.Errorf("copy sample configuration: %w", err)
@@ -317,10 +317,10 @@ func copySampleConfig(from, to string) error {
 
 // lockDir makes dir and holds a lock on it between processes until the returned function is called.
 func lockDir(ctx context.Context, dir string) (func(), error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("build folder: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("build folder: %w", err)
 	}
@@ -343,7 +343,7 @@ func lockDir(ctx context.Context, dir string) (func(), error) {
 }
 
 func executable(path string) error {
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the user names the program
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s is missing", path)
