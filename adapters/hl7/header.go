@@ -121,21 +121,23 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 	raw = raw[at:]
 	line := raw[:min(lineLength(raw), 8<<10)]
 	text, cs, err := policy.Decode(line)
-	if err != nil {
-		text, cs = blankNonASCII(line), ASCII
+	d, problem := Delimiters{}, ""
+	if err == nil {
+		d, _, problem = parseDelimiters(text)
 	}
-	d, _, problem := parseDelimiters(text)
-	if problem != "" {
+	if err == nil && problem == "" {
+		return readHeader(Segment{line: text, delims: &d}, d).clean(), cs, true
+	}
+	text = blankNonASCII(line)
+	if d, _, problem = parseDelimiters(text); problem != "" {
 		d = guessDelimiters(text)
-		if d.Field == 0 {
-			return Header{Delimiters: DefaultDelimiters}, cs, true
-		}
+	}
+	if d.Field == 0 {
+		return Header{Delimiters: DefaultDelimiters}, ASCII, true
 	}
 	h = readHeader(Segment{line: text, delims: &d}, d)
-	if err != nil {
-		h.DeclaredCharset = "" // the answer will not be in it
-	}
-	return h.clean(), cs, true
+	h.DeclaredCharset = "" // the answer is in ASCII
+	return h.clean(), ASCII, true
 }
 
 // guessDelimiters takes the usual delimiters where MSH-2 is damaged but MSH-1 is not.
