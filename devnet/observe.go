@@ -251,7 +251,7 @@ func (n *Network) awaitHealthy(ctx context.Context, name string) error {
 			return fmt.Errorf("%s ended at once (%s): %s; see %s", name, exit, lastLogLine(logPath(n.dir, name)), logPath(n.dir, name))
 		}
 		if waitErr := pause(ctx, pollInterval); waitErr != nil {
-			return fmt.Errorf("%s does not become healthy: %w; see %s", name, err, logPath(n.dir, name))
+			return fmt.Errorf("%s is not healthy: %w; its last answer: %w; see %s", name, waitErr, err, logPath(n.dir, name))
 		}
 	}
 }
