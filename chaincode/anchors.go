@@ -88,13 +88,13 @@ func checkHospital(entries []evidence.Entry, number uint16) error {
 type guard struct {
 	key    string
 	stored int    // records under it before this batch
-	value  []byte // guardSuffix bytes of each record
+	value  []byte // evidence.GuardSuffix bytes of each record
 }
 
 // find returns the position of the record under the guard, or -1.
 func (g *guard) find(id evidence.RecordID) int {
-	for i := 0; i < len(g.value)/guardSuffix; i++ {
-		if string(g.value[i*guardSuffix:(i+1)*guardSuffix]) == string(id[guardPart:guardPart+guardSuffix]) {
+	for i := 0; i < len(g.value)/evidence.GuardSuffix; i++ {
+		if string(g.value[i*evidence.GuardSuffix:(i+1)*evidence.GuardSuffix]) == string(id[evidence.GuardHead:evidence.GuardHead+evidence.GuardSuffix]) {
 			return i
 		}
 	}
@@ -132,10 +132,10 @@ func (t *tx) plan(entries []evidence.Entry) (*batchPlan, error) {
 		return nil, err
 	}
 	for i, v := range values {
-		if len(v)%guardSuffix != 0 {
+		if len(v)%evidence.GuardSuffix != 0 {
 			return nil, damaged(fmt.Errorf("guard of %d bytes", len(v)))
 		}
-		guards[i].value, guards[i].stored = append([]byte(nil), v...), len(v)/guardSuffix
+		guards[i].value, guards[i].stored = append([]byte(nil), v...), len(v)/evidence.GuardSuffix
 	}
 	plan := &batchPlan{guards: guards}
 	for i, e := range entries {
@@ -155,13 +155,13 @@ func (t *tx) plan(entries []evidence.Entry) (*batchPlan, error) {
 
 // guardsOf returns the guards that the entries need and, for each entry, its own.
 func guardsOf(entries []evidence.Entry) (guards, byEntry []*guard) {
-	known := make(map[[guardPart]byte]*guard, len(entries))
+	known := make(map[[evidence.GuardHead]byte]*guard, len(entries))
 	byEntry = make([]*guard, len(entries))
 	for i, e := range entries {
-		part := [guardPart]byte(e.ID[:guardPart])
+		part := [evidence.GuardHead]byte(e.ID[:evidence.GuardHead])
 		g := known[part]
 		if g == nil {
-			g = &guard{key: guardKey(e.ID)}
+			g = &guard{key: evidence.GuardKey(e.ID)}
 			known[part] = g
 			guards = append(guards, g)
 		}
@@ -177,12 +177,12 @@ func (p *batchPlan) add(e evidence.Entry, g *guard) error {
 	case position >= g.stored:
 		p.conflicts = append(p.conflicts, e.ID)
 	case position >= 0:
-		p.seen = append(p.seen, seenAnchor{entry: e, key: anchorKey(e.Tag, e.ID, position > 0)})
-	case len(g.value) >= maxPerGuard*guardSuffix:
-		return refuseIDs(evidence.CodeLimit, []evidence.RecordID{e.ID}, "more than %d records agree in the first %d bytes of their ids", maxPerGuard, guardPart)
+		p.seen = append(p.seen, seenAnchor{entry: e, key: evidence.AnchorKey(e.Tag, e.ID, position > 0)})
+	case len(g.value) >= maxPerGuard*evidence.GuardSuffix:
+		return refuseIDs(evidence.CodeLimit, []evidence.RecordID{e.ID}, "more than %d records agree in the first %d bytes of their ids", maxPerGuard, evidence.GuardHead)
 	default:
 		p.anchors = append(p.anchors, plannedAnchor{entry: e, long: len(g.value) > 0})
-		g.value = append(g.value, e.ID[guardPart:guardPart+guardSuffix]...)
+		g.value = append(g.value, e.ID[evidence.GuardHead:evidence.GuardHead+evidence.GuardSuffix]...)
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func (p *batchPlan) compare(l ledger) error {
 	}
 	for i, s := range p.seen {
 		if len(values[i]) > 0 {
-			held, err := decodeAnchor(s.entry.Tag, s.key, values[i])
+			held, err := evidence.DecodeAnchor(s.key, values[i])
 			if err != nil {
 				return damaged(err)
 			}
@@ -215,7 +215,7 @@ func (p *batchPlan) compare(l ledger) error {
 
 func (p *batchPlan) write(l ledger) error {
 	for _, g := range p.guards {
-		if len(g.value) == g.stored*guardSuffix {
+		if len(g.value) == g.stored*evidence.GuardSuffix {
 			continue
 		}
 		if err := l.put(g.key, g.value); err != nil {
@@ -223,7 +223,7 @@ func (p *batchPlan) write(l ledger) error {
 		}
 	}
 	for _, a := range p.anchors {
-		if err := l.put(anchorKey(a.entry.Tag, a.entry.ID, a.long), anchorValue(a.entry, a.long)); err != nil {
+		if err := l.put(evidence.AnchorKey(a.entry.Tag, a.entry.ID, a.long), evidence.AnchorValue(a.entry, a.long)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package chaincode
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/emrbridge/emrbridge/evidence"
@@ -32,7 +31,8 @@ import (
 // hexadecimal digits; time is 12, of 2^48−1 minus the Unix milliseconds, so that the
 // newest comes first. tag85, id85 and rest85 are Z85 (ZeroMQ RFC 32) of the tag, id[0:8]
 // and id[8:16]: 20, 10 and 10 printable characters; hexadecimal would cost 30 bytes more
-// for each record.
+// for each record. Package evidence holds these two families (AnchorKey, GuardKey), since a
+// verifier reads them in the blocks.
 //
 // The guard makes a record id unique in the consortium while the anchor itself is written
 // blindly: only the short guard key enters the read set. A guard that is absent proves
@@ -49,8 +49,6 @@ const (
 	familyNumber      = "H"
 	familyNonce       = "n"
 	familyBatch       = "b"
-	familyAnchor      = "m"
-	familyGuard       = "r"
 	familyPatient     = "p"
 	familyConsent     = "c"
 	familyConsentTag  = "C"
@@ -107,109 +105,4 @@ func indexID(key string) (evidence.Nonce, error) {
 		return evidence.Nonce{}, fmt.Errorf("index key of %d bytes", len(key))
 	}
 	return evidence.ParseNonce(key[len(key)-digits:])
-}
-
-func anchorPrefix(tag evidence.Tag) string {
-	return string(appendZ85([]byte(familyAnchor), tag[:]))
-}
-
-const (
-	guardPart    = 8 // bytes of a record id in the guard key
-	guardSuffix  = 2 // further bytes in the guard's value
-	shortAnchor  = len(familyAnchor) + 20 + 10
-	longAnchor   = shortAnchor + 10
-	anchorDigest = len(evidence.Digest{})
-)
-
-// anchorKey returns the short or the long key of a record.
-func anchorKey(tag evidence.Tag, id evidence.RecordID, long bool) string {
-	buf := make([]byte, 0, longAnchor)
-	buf = append(buf, familyAnchor...)
-	buf = appendZ85(buf, tag[:])
-	buf = appendZ85(buf, id[:guardPart])
-	if long {
-		buf = appendZ85(buf, id[guardPart:])
-	}
-	return string(buf)
-}
-
-func guardKey(id evidence.RecordID) string {
-	return string(appendZ85([]byte(familyGuard), id[:guardPart]))
-}
-
-// anchorValue is the value that belongs to the short or the long key.
-func anchorValue(e evidence.Entry, long bool) []byte {
-	v := make([]byte, 0, guardPart+anchorDigest+len(e.Pointer))
-	if !long {
-		v = append(v, e.ID[guardPart:]...)
-	}
-	v = append(v, e.CipherHash[:]...)
-	return append(v, e.Pointer...)
-}
-
-// decodeAnchor undoes anchorKey and anchorValue for an anchor found under tag.
-func decodeAnchor(tag evidence.Tag, key string, value []byte) (evidence.Entry, error) {
-	e := evidence.Entry{Tag: tag}
-	idText := []byte(nil)
-	switch {
-	case len(key) == shortAnchor && len(value) >= guardPart+anchorDigest:
-		idText = []byte(key[shortAnchor-10:])
-		copy(e.ID[guardPart:], value)
-		value = value[guardPart:]
-	case len(key) == longAnchor && len(value) >= anchorDigest:
-		idText = []byte(key[shortAnchor-10:])
-	default:
-		return e, fmt.Errorf("anchor of %d and %d bytes", len(key), len(value))
-	}
-	raw, err := decodeZ85(idText)
-	if err != nil {
-		return e, err
-	}
-	copy(e.ID[:], raw)
-	copy(e.CipherHash[:], value)
-	e.Pointer = append([]byte{}, value[anchorDigest:]...)
-	return e, nil
-}
-
-// Z85 (ZeroMQ RFC 32): four bytes, big-endian, become five characters.
-const z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-
-// appendZ85 appends the text of b, whose length is a multiple of four.
-func appendZ85(dst, b []byte) []byte {
-	for ; len(b) >= 4; b = b[4:] {
-		v := binary.BigEndian.Uint32(b)
-		dst = append(dst, z85[v/(85*85*85*85)], z85[v/(85*85*85)%85], z85[v/(85*85)%85], z85[v/85%85], z85[v%85])
-	}
-	return dst
-}
-
-func decodeZ85(text []byte) ([]byte, error) {
-	if len(text)%5 != 0 {
-		return nil, fmt.Errorf("Z85 text of %d characters", len(text))
-	}
-	out := make([]byte, 0, len(text)/5*4)
-	for ; len(text) > 0; text = text[5:] {
-		v := uint64(0)
-		for _, c := range text[:5] {
-			digit := z85Digit(c)
-			if digit < 0 {
-				return nil, fmt.Errorf("byte %#x is not Z85", c)
-			}
-			v = v*85 + uint64(digit)
-		}
-		if v > 1<<32-1 {
-			return nil, fmt.Errorf("Z85 group out of range")
-		}
-		out = binary.BigEndian.AppendUint32(out, uint32(v))
-	}
-	return out, nil
-}
-
-func z85Digit(c byte) int {
-	for i := range len(z85) {
-		if z85[i] == c {
-			return i
-		}
-	}
-	return -1
 }

@@ -114,7 +114,7 @@ func getAnchor(l ledger, args []string) (any, error) {
 		return nil, err
 	}
 	for _, long := range []bool{false, true} {
-		key := anchorKey(tag, id, long)
+		key := evidence.AnchorKey(tag, id, long)
 		value, err := l.get(key)
 		if err != nil {
 			return nil, err
@@ -122,7 +122,7 @@ func getAnchor(l ledger, args []string) (any, error) {
 		if len(value) == 0 {
 			continue
 		}
-		entry, err := decodeAnchor(tag, key, value)
+		entry, err := evidence.DecodeAnchor(key, value)
 		if err != nil {
 			return nil, damaged(err)
 		}
@@ -139,8 +139,8 @@ func listAnchors(l ledger, args []string) (any, error) {
 		return nil, err
 	}
 	page := evidence.Page[evidence.Anchor]{Items: []evidence.Anchor{}}
-	page.Bookmark, err = l.page(anchorPrefix(tag), size, args[2], func(key string, value []byte) error {
-		entry, err := decodeAnchor(tag, key, value)
+	page.Bookmark, err = l.page(evidence.AnchorPrefix(tag), size, args[2], func(key string, value []byte) error {
+		entry, err := evidence.DecodeAnchor(key, value)
 		if err != nil {
 			return damaged(err)
 		}

@@ -15,7 +15,7 @@ const (
 	envAddress     = "CHAINCODE_SERVER_ADDRESS"
 	envKey         = "CHAINCODE_TLS_KEY"
 	envCert        = "CHAINCODE_TLS_CERT"
-	envClientCA    = "CHAINCODE_CLIENT_CA_CERT"
+	envClientCA    = "CHAINCODE_TLS_CLIENT_CA"
 	envTLSDisabled = "CHAINCODE_TLS_DISABLED"
 )
 

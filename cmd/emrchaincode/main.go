@@ -7,7 +7,7 @@
 //	CHAINCODE_SERVER_ADDRESS  host:port to listen on
 //	CHAINCODE_TLS_KEY         file with the server's private key, PEM
 //	CHAINCODE_TLS_CERT        file with the server's certificate, PEM
-//	CHAINCODE_CLIENT_CA_CERT  file with the CA of the peers' client certificates, PEM;
+//	CHAINCODE_TLS_CLIENT_CA   file with the CA of the peers' client certificates, PEM;
 //	                          if set, a peer must present one
 //	CHAINCODE_TLS_DISABLED    "true" permits an address that is not loopback without TLS,
 //	                          for a network that encrypts by itself
