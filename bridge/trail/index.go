@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emmansun/gmsm/sm3"
 	_ "modernc.org/sqlite" // database/sql driver "sqlite"
 
 	"github.com/emrbridge/emrbridge/bridge/stage"
@@ -68,20 +69,24 @@ type Query struct {
 // Index is the trail on disk. It is safe for concurrent use.
 type Index struct{ db *sql.DB }
 
+// Absent names are NULL: a partial index serves a comparison only if it is over NOT NULL.
 const schema = `
 CREATE TABLE IF NOT EXISTS event (
-  seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,
-  at INTEGER NOT NULL, stage TEXT NOT NULL, sender TEXT NOT NULL, control TEXT NOT NULL, kind TEXT NOT NULL, record TEXT NOT NULL,
-  tag TEXT NOT NULL, batch TEXT NOT NULL, tx TEXT NOT NULL, block INTEGER NOT NULL, code TEXT NOT NULL, quarantine TEXT NOT NULL
+  seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE,
+  at INTEGER NOT NULL, stage TEXT NOT NULL, sender TEXT, control TEXT, kind TEXT, record TEXT,
+  tag TEXT, batch TEXT, tx TEXT, block INTEGER NOT NULL, code TEXT, quarantine TEXT
 ) STRICT;
-CREATE INDEX IF NOT EXISTS event_record ON event(record) WHERE record <> '';
-CREATE INDEX IF NOT EXISTS event_control ON event(control, sender) WHERE control <> '';
-CREATE INDEX IF NOT EXISTS event_tag ON event(tag) WHERE tag <> '';
-CREATE INDEX IF NOT EXISTS event_tx ON event(tx) WHERE tx <> '';
-CREATE INDEX IF NOT EXISTS event_batch ON event(batch) WHERE batch <> '';
+CREATE INDEX IF NOT EXISTS event_record ON event(record) WHERE record IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_control ON event(control, sender) WHERE control IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_tag ON event(tag) WHERE tag IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_tx ON event(tx) WHERE tx IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_batch ON event(batch) WHERE batch IS NOT NULL;
 PRAGMA user_version = 1;`
 
 const columns = "at, stage, sender, control, kind, record, tag, batch, tx, block, code, quarantine"
+
+const selected = "at, stage, IFNULL(sender,''), IFNULL(control,''), IFNULL(kind,''), IFNULL(record,''), IFNULL(tag,''), " +
+	"IFNULL(batch,''), IFNULL(tx,''), block, IFNULL(code,''), IFNULL(quarantine,'')"
 
 // Open opens the index in dir for writing; folder and file are made private.
 func Open(ctx context.Context, dir string) (*Index, error) {
@@ -136,7 +141,7 @@ func (x *Index) Close() error { return x.db.Close() }
 var repeats = map[string]bool{stage.Parked: true, stage.Released: true, stage.Rejected: true, stage.Duplicate: true, stage.Recovered: true}
 
 // key is what makes an event the same event.
-func (e Event) key() string {
+func (e Event) key() []byte {
 	at := int64(0)
 	if e.Record == "" || repeats[e.Stage] {
 		at = e.At.UnixMilli()
@@ -145,7 +150,8 @@ func (e Event) key() string {
 	if err != nil {
 		panic(err) // strings and numbers always encode
 	}
-	return string(b)
+	sum := sm3.Sum(b)
+	return sum[:16]
 }
 
 // Add stores events in one transaction; known ones are passed over. It returns the
@@ -156,7 +162,7 @@ func (x *Index) Add(ctx context.Context, events []Event) (incidents []Event, err
 		return nil, fmt.Errorf("trail: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	insert, err := tx.PrepareContext(ctx, "INSERT OR IGNORE INTO event (key, "+columns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)")
+	insert, err := tx.PrepareContext(ctx, "INSERT OR IGNORE INTO event (key, "+columns+") VALUES (?,?,?,"+strings.Repeat("NULLIF(?,''),", 7)+"?,NULLIF(?,''),NULLIF(?,''))")
 	if err != nil {
 		return nil, fmt.Errorf("trail: %w", err)
 	}
@@ -199,7 +205,7 @@ func add(ctx context.Context, insert *sql.Stmt, e Event) (bool, error) {
 
 func otherRecord(ctx context.Context, tx *sql.Tx, e Event) (bool, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM event WHERE control = ? AND sender = ? AND record <> ? AND record <> '' AND stage = ?",
+	err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM event WHERE control = ? AND sender = ? AND record <> ? AND stage = ?)",
 		e.ControlID, e.Sender, e.Record, stage.Received).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("trail: %w", err)
@@ -217,8 +223,8 @@ func (x *Index) Find(ctx context.Context, q Query) ([]Event, error) {
 		q.Limit = 10_000
 	}
 	// The records found by tag, transaction or batch are shown with all their events.
-	rows, err := x.db.QueryContext(ctx, `SELECT `+columns+` FROM event WHERE seq IN (SELECT seq FROM event WHERE `+where+`)
-		OR record IN (SELECT record FROM event WHERE `+where+` AND record <> '') ORDER BY at, seq LIMIT ?`,
+	rows, err := x.db.QueryContext(ctx, `SELECT `+selected+` FROM event WHERE seq IN (SELECT seq FROM event WHERE `+where+`)
+		OR record IN (SELECT record FROM event WHERE `+where+`) ORDER BY at, seq LIMIT ?`,
 		append(append(append([]any{}, args...), args...), q.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("trail: %w", err)
@@ -284,7 +290,7 @@ func (x *Index) Lookup(ctx context.Context, id string) ([]Event, error) {
 
 // Count returns how many records have reached a stage.
 func (x *Index) Count(ctx context.Context, stageName string) (n int, err error) {
-	err = x.db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT record) FROM event WHERE stage = ? AND record <> ''", stageName).Scan(&n)
+	err = x.db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT record) FROM event WHERE stage = ?", stageName).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("trail: %w", err)
 	}
