@@ -6,7 +6,6 @@ BIN := bin
 GO ?= go
 export GOFLAGS := -buildvcs=false
 export EMRBRIDGE_BUILD_DIR := $(CURDIR)/$(BUILD)
-export EMRBRIDGE_CHAINCODE := $(CURDIR)/$(BIN)/emrchaincode
 CORPUS ?= ../shared/corpus
 FUZZTIME ?= 60s
 OUT ?= out/demo
@@ -25,10 +24,6 @@ build: ## build emrbridge and the contract into bin/
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/ ./cmd/emrbridge ./cmd/emrchaincode
 
-.PHONY: fabric
-fabric: build ## build the pinned Fabric binaries (cached)
-	$(BIN)/emrbridge devnet build
-
 .PHONY: demo
 demo: build ## run the main job on a real Fabric network; INPUT=path for your own HL7 files, KEEP=1 leaves it running
 	$(BIN)/emrbridge demo --out $(OUT) $(if $(INPUT),--input $(INPUT)) $(if $(KEEP),--keep)
@@ -45,7 +40,7 @@ unit: ## tests that need no Fabric network
 	$(GO) test $$($(GO) list ./... | grep -vE '/(devnet|chainclient|integration)(/|$$)')
 
 .PHONY: integration
-integration: build fabric ## tests on a real Fabric network
+integration: build ## tests on a real Fabric network
 	$(GO) test -p 1 -timeout 20m $(FABRIC)
 
 .PHONY: race
@@ -72,7 +67,7 @@ fuzz: ## fuzz every parser and format for FUZZTIME each
 	@deploy/ci/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build fabric ## benchmarks, side by side in one run; figures in out/bench
+bench: build ## benchmarks, side by side in one run; figures in out/bench
 	$(BIN)/emrbridge bench --out out/bench
 
 .PHONY: devnet
