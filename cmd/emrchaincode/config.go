@@ -33,14 +33,14 @@ func configFrom(env func(string) string) (config, error) {
 	if c.id == "" {
 		faults = append(faults, fmt.Errorf("%s is not set: give the package id that the peer printed at installation", envID))
 	}
-	host, _, err := net.SplitHostPort(c.address)
-	if err != nil {
+	host, _, addressErr := net.SplitHostPort(c.address)
+	if addressErr != nil {
 		faults = append(faults, fmt.Errorf("%s must be host:port, for example 127.0.0.1:9999", envAddress))
 	}
-	c.tls, err = tlsFrom(env(envKey), env(envCert), env(envClientCA))
-	if err != nil {
+	var err error
+	if c.tls, err = tlsFrom(env(envKey), env(envCert), env(envClientCA)); err != nil {
 		faults = append(faults, err)
-	} else if c.tls == nil && host != "" && !loopback(host) && env(envTLSDisabled) != "true" {
+	} else if c.tls == nil && addressErr == nil && !loopback(host) && env(envTLSDisabled) != "true" {
 		faults = append(faults, fmt.Errorf("%s is reachable from other machines without TLS: set %s and %s, or %s=true if the network encrypts by itself",
 			c.address, envKey, envCert, envTLSDisabled))
 	}
