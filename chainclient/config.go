@@ -34,7 +34,7 @@ type Config struct {
 	Endorsers       []string // MSP ids of all organisations that endorse
 	EndorsersNeeded int      // organisations asked for each transaction; default: the majority of Endorsers
 
-	EndorseTimeout time.Duration // one endorsement; default 15 s
+	EndorseTimeout time.Duration // one endorsement; default 10 s
 	SubmitTimeout  time.Duration // one hand-over to the orderers; default 10 s
 	CommitTimeout  time.Duration // wait for the block before the envelope is handed over again; default 30 s
 	QueryTimeout   time.Duration // one query; default 10 s
@@ -66,7 +66,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Channel, "emr")
 	setDefault(&c.Contract, evidence.ContractName)
 	setDefault(&c.EndorsersNeeded, len(c.Endorsers)/2+1)
-	setDefault(&c.EndorseTimeout, 15*time.Second)
+	setDefault(&c.EndorseTimeout, 10*time.Second)
 	setDefault(&c.SubmitTimeout, 10*time.Second)
 	setDefault(&c.CommitTimeout, 30*time.Second)
 	setDefault(&c.QueryTimeout, 10*time.Second)

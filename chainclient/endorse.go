@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"google.golang.org/grpc/codes"
+	"sync"
+	"time"
 
 	"github.com/emrbridge/emrbridge/evidence"
 )
@@ -36,20 +36,59 @@ func (v *voices) add(code evidence.Code, org string) int {
 
 // endorse asks the organisations of call and judges the answer.
 func (c *Client) endorse(ctx context.Context, o *order, call proposal) (endorsed, error) {
-	var e endorsed
-	via := -1
-	err := c.pool.do(ctx, c.cfg.EndorseTimeout, func(ctx context.Context, l link) (err error) {
-		via = slices.Index(c.pool.links, l)
-		e, err = l.endorse(ctx, call)
-		return err
-	})
-	if err == nil {
-		return e, nil
+	err := errors.New("no gateway peer is configured")
+	for _, i := range c.pool.order() {
+		var e endorsed
+		err = c.pool.call(ctx, i, c.cfg.EndorseTimeout, func(ctx context.Context, l link) (err error) {
+			e, err = l.endorse(ctx, call)
+			return err
+		})
+		switch {
+		case err == nil:
+			return e, nil
+		case ctx.Err() != nil:
+			return endorsed{}, err
+		case timedOut(err): // at another gateway the same organisations would hang again
+			c.blameHanging(ctx, call.orgs)
+			return endorsed{}, err
+		case !linkFault(ctx, err):
+			return endorsed{}, c.judge(o, call.orgs, i, err)
+		}
+		err = fmt.Errorf("gateway peer %s: %w", c.pool.links[i].name(), err)
 	}
-	if ctx.Err() != nil || via < 0 {
-		return endorsed{}, err
+	return endorsed{}, err
+}
+
+// probeTimeout is how long a healthy peer may take to answer a small query.
+const probeTimeout = 2 * time.Second
+
+// blameHanging finds out which peers, or contracts behind them, do not answer and lets
+// their organisations rest. If all answer, one of the foreign endorsers was slow.
+func (c *Client) blameHanging(ctx context.Context, orgs []string) {
+	hanging := make([]string, len(c.pool.links))
+	var probes sync.WaitGroup
+	for i, l := range c.pool.links {
+		probes.Go(func() {
+			if err := c.probe(ctx, l); err != nil && linkFault(ctx, err) {
+				c.pool.failed(i, err)
+				hanging[i] = l.msp()
+			}
+		})
 	}
-	return endorsed{}, c.judge(o, call.orgs, via, err)
+	probes.Wait()
+	hanging = slices.DeleteFunc(hanging, func(org string) bool { return org == "" })
+	if len(hanging) == 0 {
+		hanging = c.endorsers.others(orgs)
+	}
+	c.endorsers.failed(hanging...)
+}
+
+// probe has one peer run its contract. A refusal is an answer too.
+func (c *Client) probe(ctx context.Context, l link) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, err := l.evaluate(ctx, c.cfg.Contract, evidence.QueryMember, [][]byte{[]byte(c.cfg.MSPID)})
+	return err
 }
 
 // judge finds out who failed, lets them rest, and turns a refusal that is to be believed
@@ -57,9 +96,6 @@ func (c *Client) endorse(ctx context.Context, o *order, call proposal) (endorsed
 func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 	gateway := c.pool.links[via].msp()
 	c.endorsers.failed(missingOrgs(err)...)
-	if statusOf(err).Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded) {
-		c.endorsers.failed(c.endorsers.others(orgs)...) // one of them hangs
-	}
 	list := complaintsOf(err)
 	var refusing []string
 	for _, cm := range list {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Handler takes what the ledger brings. An error ends Events, and the transaction or block
@@ -72,9 +73,10 @@ func (f *follower) identify(ctx context.Context) error {
 
 func (f *follower) run(ctx context.Context) error {
 	var pause backoff
-	for turn := 0; ; turn++ {
-		before := f.pos
-		err := f.stream(ctx, turn)
+	failures := 0
+	for {
+		before, begin := f.pos, time.Now()
+		err := f.stream(ctx, f.client.pool.streamLink(failures))
 		var stop handlerError
 		switch {
 		case errors.As(err, &stop):
@@ -84,33 +86,34 @@ func (f *follower) run(ctx context.Context) error {
 		case f.misfits >= 2*len(f.client.pool.links):
 			return ErrOtherLedger
 		}
-		if f.pos != before {
-			pause = backoff{}
+		if f.misfits == 0 && (f.pos != before || time.Since(begin) > streamGood) {
+			pause, failures = backoff{}, 0
+		} else {
+			failures++
 		}
-		f.client.cfg.Logger.Info("event stream ended, opening it anew", "block", f.pos.Block, "error", err)
+		f.client.cfg.Logger.Debug("event stream ended, opening it anew", "block", f.pos.Block, "error", err)
 		if !pause.sleep(ctx) {
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// stream reads one stream of blocks to its end.
-func (f *follower) stream(ctx context.Context, turn int) error {
+// stream reads one stream of blocks from link i to its end.
+func (f *follower) stream(ctx context.Context, i int) error {
 	ctx, cancel := context.WithCancel(ctx)
-	order := f.client.pool.order()
-	l := f.client.pool.links[order[0]]
-	if turn > 0 && (!l.ready() || f.misfits > 0) {
-		l = f.client.pool.links[order[turn%len(order)]]
-	}
+	l := f.client.pool.links[i]
 	blocks, err := l.blocks(ctx, f.pos.Block)
 	if err != nil {
 		cancel()
 		return err
 	}
+	supervised := make(chan struct{})
+	go func() { defer close(supervised); f.client.pool.supervise(ctx, i, cancel) }()
 	defer func() { // the sender does not look at ctx while it hands over a block
 		cancel()
 		for range blocks { //nolint:revive // draining
 		}
+		<-supervised
 	}()
 	for raw := range blocks {
 		b, err := decodeBlock(raw, "")

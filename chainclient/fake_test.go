@@ -229,6 +229,7 @@ type fakeLink struct {
 	mu         sync.Mutex
 	down       bool // nothing answers, streams break
 	noStream   bool
+	hung       chan struct{} // if set, nothing answers until it is closed or the caller gives up
 	endorses   int
 	asks       int
 	evaluates  int
@@ -250,6 +251,34 @@ func (f *fakeLink) isDown() bool {
 	return f.down
 }
 
+// setHung stops the peer as SIGSTOP does, or lets it go on.
+func (f *fakeLink) setHung(hung bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if hung {
+		f.hung = make(chan struct{})
+	} else {
+		close(f.hung)
+		f.hung = nil
+	}
+}
+
+// pass waits while the peer hangs.
+func (f *fakeLink) pass(ctx context.Context) error {
+	f.mu.Lock()
+	hung := f.hung
+	f.mu.Unlock()
+	if hung == nil {
+		return nil
+	}
+	select {
+	case <-hung:
+		return nil
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
+}
+
 func (f *fakeLink) ready() bool { return !f.isDown() }
 
 // setDown takes the peer down, with its streams, or brings it back.
@@ -269,6 +298,9 @@ func (f *fakeLink) breakStreams() {
 }
 
 func (f *fakeLink) endorse(ctx context.Context, p proposal) (endorsed, error) {
+	if err := f.pass(ctx); err != nil {
+		return endorsed{}, err
+	}
 	if f.isDown() {
 		return endorsed{}, errDown
 	}
@@ -305,7 +337,10 @@ func complained(message string, orgs ...string) error {
 	return st.Err()
 }
 
-func (f *fakeLink) submit(_ context.Context, e endorsed) error {
+func (f *fakeLink) submit(ctx context.Context, e endorsed) error {
+	if err := f.pass(ctx); err != nil {
+		return err
+	}
 	if f.isDown() {
 		return errDown
 	}
@@ -324,6 +359,9 @@ func (f *fakeLink) submit(_ context.Context, e endorsed) error {
 }
 
 func (f *fakeLink) commitStatus(ctx context.Context, txID string) (outcome, error) {
+	if err := f.pass(ctx); err != nil {
+		return outcome{}, err
+	}
 	if f.isDown() {
 		return outcome{}, errDown
 	}
@@ -347,7 +385,10 @@ func (f *fakeLink) commitStatus(ctx context.Context, txID string) (outcome, erro
 	}
 }
 
-func (f *fakeLink) evaluate(_ context.Context, _, function string, args [][]byte) ([]byte, error) {
+func (f *fakeLink) evaluate(ctx context.Context, _, function string, args [][]byte) ([]byte, error) {
+	if err := f.pass(ctx); err != nil {
+		return nil, err
+	}
 	if f.isDown() {
 		return nil, errDown
 	}
@@ -400,6 +441,9 @@ func (f *fakeLink) blocks(ctx context.Context, from uint64) (<-chan *common.Bloc
 				return
 			}
 			if b != nil {
+				if f.pass(ctx) != nil {
+					return
+				}
 				out <- b // like fabric-gateway: without a look at ctx
 				n++
 				continue

@@ -12,10 +12,12 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// How long a peer that failed is passed over, doubled with every failure in a row.
+// How long a peer that failed is passed over, doubled with every failure in a row. One
+// that let a call run into its deadline costs more to try again than one that refuses.
 const (
-	cooldownMin = time.Second
-	cooldownMax = 30 * time.Second
+	cooldownMin  = time.Second
+	cooldownHung = 10 * time.Second
+	cooldownMax  = 30 * time.Second
 )
 
 // pool keeps the links in order of preference and says which to use. A link that failed is
@@ -63,8 +65,12 @@ func (p *pool) failed(i int, err error) {
 	p.mu.Lock()
 	h := &p.health[i]
 	first := h.failures == 0
+	rest := cooldownMin
+	if timedOut(err) {
+		rest = cooldownHung
+	}
+	h.until = p.now().Add(min(rest<<min(h.failures, 10), cooldownMax))
 	h.failures++
-	h.until = p.now().Add(min(cooldownMin<<min(h.failures-1, 10), cooldownMax))
 	p.mu.Unlock()
 	if first {
 		p.log.Warn("gateway peer fails, going on with the next", "peer", p.links[i].name(), "error", err)
@@ -126,18 +132,22 @@ func linkFault(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if errors.Is(err, errForged) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, errForged) || timedOut(err) {
 		return true
 	}
 	st := statusOf(err)
 	switch st.Code() {
-	case codes.DeadlineExceeded, codes.Unimplemented:
+	case codes.Unimplemented:
 		return true
 	case codes.Unavailable:
 		return len(st.Details()) == 0 && len(missingOrgs(err)) == 0
 	default:
 		return false
 	}
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || statusOf(err).Code() == codes.DeadlineExceeded
 }
 
 // missingOrgs reads which organisations a gateway finds no peer of.

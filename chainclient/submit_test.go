@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -325,6 +326,44 @@ func TestBackToOwnPeer(t *testing.T) {
 		_, err = f.Submit(t.Context(), somePatient)
 		require.NoError(t, err)
 		assert.Equal(t, before+1, f.links[0].endorses)
+	})
+}
+
+// A peer that hangs keeps its streams open: events go on at another, and come back.
+func TestStreamsLeaveAPeerThatHangs(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *fixture) {
+		var mu sync.Mutex
+		var seen []string
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- f.Events(ctx, &memoryCheckpoint{}, Handler{Tx: func(_ context.Context, tx Tx) error {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, tx.ID)
+				return nil
+			}})
+		}()
+		synctest.Wait()
+		f.links[0].setHung(true)
+		var want []string
+		for range 3 {
+			c, err := f.Submit(t.Context(), somePatient)
+			require.NoError(t, err)
+			assert.NotEqual(t, "H1MSP", c.Peer)
+			want = append(want, c.TxID)
+		}
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		assert.Equal(t, want, seen)
+		mu.Unlock()
+		f.links[0].setHung(false)
+		time.Sleep(2 * time.Minute)
+		c, err := f.Submit(t.Context(), somePatient)
+		require.NoError(t, err)
+		assert.Equal(t, "H1MSP", c.Peer)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
 	})
 }
 

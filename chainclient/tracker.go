@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
-	"google.golang.org/grpc/codes"
 )
 
 // maxAsking bounds the commit status calls at a time: a gateway serves 500 calls in all,
 // and calls that wait for a commit count among them.
 const maxAsking = 100
+
+// overtakenAfter is how long the stream may lag behind a commit that was asked for.
+const overtakenAfter = 500 * time.Millisecond
 
 // errUndecided reports that no peer has the transaction in a block yet.
 var errUndecided = errors.New("not in a block yet")
@@ -85,7 +87,7 @@ func (t *tracker) await(ctx context.Context, w *watch, d time.Duration) (outcome
 		}
 		out, err := t.ask(ctx, w.txID, t.patient)
 		if err == nil {
-			t.overtaken(out.block)
+			time.AfterFunc(overtakenAfter, func() { t.overtaken(out.block) })
 			return out, nil
 		}
 		if !t.isLive() && !errors.Is(err, errUndecided) { // no peer answers at all
@@ -117,7 +119,7 @@ func (t *tracker) ask(ctx context.Context, txID string, d time.Duration) (outcom
 			return out, nil
 		case ctx.Err() != nil:
 			return outcome{}, errUndecided
-		case statusOf(callErr).Code() == codes.DeadlineExceeded || errors.Is(callErr, context.DeadlineExceeded):
+		case timedOut(callErr):
 			// The peer serves and does not have it: others may be ahead of it.
 		default:
 			if linkFault(ctx, callErr) {
@@ -151,46 +153,50 @@ func (t *tracker) overtaken(block uint64) {
 // run keeps the stream open until ctx ends.
 func (t *tracker) run(ctx context.Context) {
 	var pause backoff
-	for turn := 0; ctx.Err() == nil; turn++ {
-		if t.follow(ctx, turn) {
-			pause = backoff{}
+	failures := 0
+	for ctx.Err() == nil {
+		begin := time.Now()
+		if delivered := t.follow(ctx, t.pool.streamLink(failures)); delivered || time.Since(begin) > streamGood {
+			pause, failures = backoff{}, 0
+		} else {
+			failures++
 		}
 		pause.sleep(ctx)
 	}
 }
 
-// follow reads one stream to its end and reports whether it delivered anything.
-func (t *tracker) follow(ctx context.Context, turn int) bool {
+// follow reads one stream from link i to its end and reports whether it delivered anything.
+func (t *tracker) follow(ctx context.Context, i int) bool {
 	from, err := t.start(ctx)
 	if err != nil {
 		return false
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	order := t.pool.order()
-	l := t.pool.links[order[0]]
-	if turn > 0 && !l.ready() { // the preferred one just lost it
-		l = t.pool.links[order[turn%len(order)]]
-	}
+	l := t.pool.links[i]
 	stream, err := l.filteredBlocks(ctx, from)
 	if err != nil {
 		return false
 	}
-	t.mu.Lock()
-	t.live, t.kick = true, cancel
-	t.mu.Unlock()
+	t.setLive(true, cancel)
+	supervised := make(chan struct{})
+	go func() { defer close(supervised); t.pool.supervise(ctx, i, cancel) }()
 	delivered := false
 	for block := range stream {
 		delivered = true
 		t.settle(block, l.msp())
 	}
-	t.mu.Lock()
-	t.live, t.kick = false, nil
-	t.mu.Unlock()
-	if ctx.Err() == nil {
-		t.log.Warn("block stream ended, opening it anew", "peer", l.name())
-	}
+	t.setLive(false, nil)
+	t.log.Debug("block stream ended", "peer", l.name(), "cancelled", ctx.Err() != nil)
+	cancel()
+	<-supervised
 	return delivered
+}
+
+func (t *tracker) setLive(live bool, kick context.CancelFunc) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live, t.kick = live, kick
 }
 
 // start returns the block to begin with: the one after the last seen, at first the ledger's

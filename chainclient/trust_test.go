@@ -67,8 +67,10 @@ func TestWhoIsBelieved(t *testing.T) {
 
 func TestLiarAmongEndorsersIsSetAside(t *testing.T) {
 	for name, complainants := range map[string]func(orgs []string) []string{
-		"liar answers last":  func([]string) []string { return []string{"H3MSP"} },
-		"liar answers first": func(o []string) []string { return slices.DeleteFunc(slices.Clone(o), func(s string) bool { return s == "H3MSP" }) },
+		"liar answers last": func([]string) []string { return []string{"H3MSP"} },
+		"liar answers first": func(o []string) []string {
+			return slices.DeleteFunc(slices.Clone(o), func(s string) bool { return s == "H3MSP" })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, f *fixture) {
