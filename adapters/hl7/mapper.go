@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,6 +80,9 @@ type Source struct {
 	HospitalNumber uint16
 	HospitalMSP    string
 	ReceivedAt     time.Time
+	// Charset is Submission.Charset, the name under which the endpoint decoded Raw. Where
+	// it is empty MSH-18 and the mapper's own policy decide.
+	Charset string
 }
 
 // mapped lists the kinds for which the mapping reads more than header and patient.
@@ -104,7 +108,11 @@ func supportedCode(code string) bool {
 // and Header.Check. A field that cannot be understood is never an error: it is left out
 // and named in Metadata["unread"].
 func (m *Mapper) Map(src Source) (*record.Record, error) {
-	text, cs, err := m.charset.Decode(src.Raw)
+	policy := m.charset
+	if cs, ok := CharsetByName(src.Charset); ok {
+		policy = CharsetPolicy{Default: cs, Force: true}
+	}
+	text, cs, err := policy.Decode(src.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -147,27 +155,41 @@ func (g *reading) fill() {
 		}
 		r.Patient.Identifiers = append(r.Patient.Identifiers, n.Identifier)
 	}
-	r.Patient.Name = personName(pid.Field(5))
+	r.Patient.Name = g.bounded("PID-5", personName(pid.Field(5)))
 	r.Patient.Gender = gender(pid.Field(8).Comp(1).Text())
 	r.Patient.BirthDate = g.birthDate(pid)
 	r.Encounter = g.first(encounterRule)
-	r.Author = g.author()
+	r.Author = g.bounded("author", g.author())
 	r.EventTime = g.eventTime()
 	g.confidentiality()
 	g.metadata()
 	if len(g.unread) > 0 {
-		r.Metadata["unread"] = strings.Join(g.unread, ",")
+		slices.Sort(g.unread)
+		r.Metadata["unread"] = strings.Join(slices.Compact(g.unread), ",")
 	}
 }
 
 // first returns the first of the values that is there.
 func (g *reading) first(paths []Path) string {
 	for _, p := range paths {
-		if s := strings.TrimSpace(g.msg.At(p).Text()); s != "" {
+		if s := g.bounded(p.String(), strings.TrimSpace(g.msg.At(p).Text())); s != "" {
 			return s
 		}
 	}
 	return ""
+}
+
+// maxMetadata bounds one value of the envelope, in bytes. What is longer is no name or
+// number; it stays in the payload.
+const maxMetadata = 256
+
+// bounded leaves out a value that is too long and notes where it stood.
+func (g *reading) bounded(path, v string) string {
+	if len(v) > maxMetadata {
+		g.unread = append(g.unread, path)
+		return ""
+	}
+	return v
 }
 
 // rule says where a message code keeps a fact, in order of preference.
@@ -230,20 +252,14 @@ func paths(list ...string) []Path {
 	return out
 }
 
-// maxMetadata bounds one value of the metadata, in bytes.
-const maxMetadata = 256
-
 func (g *reading) metadata() {
 	for _, e := range metadataRule {
-		v := strings.TrimSpace(g.msg.At(e.path).Text())
-		if v == "" || g.rec.Metadata[e.name] != "" {
+		if g.rec.Metadata[e.name] != "" {
 			continue
 		}
-		if len(v) > maxMetadata {
-			g.unread = append(g.unread, e.path.String())
-			continue
+		if v := strings.TrimSpace(g.msg.At(e.path).Text()); v != "" && g.bounded(e.path.String(), v) != "" {
+			g.rec.Metadata[e.name] = v
 		}
-		g.rec.Metadata[e.name] = v
 	}
 	if n := g.count("OBX"); n > 0 {
 		g.rec.Metadata["observations"] = strconv.Itoa(n)

@@ -1,6 +1,7 @@
 package hl7_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -141,4 +142,25 @@ func FuzzParseTime(f *testing.F) {
 			require.NoError(t, got.Validate())
 		}
 	})
+}
+
+func TestMapIsBoundedAgainstHugeValues(t *testing.T) {
+	long := strings.Repeat("9", 100_000)
+	r := mapText(t, "MSH|^~\\&|X|H|E|H|2026||ADT^A01|1|P|2.5\rPID|1||"+strings.Repeat("7^^^H^PI~", 50_000)+"8||"+long+
+		"\rPV1|1|"+long+"|"+long+"||||"+long+"||||||||||||"+long+"\r")
+	assert.LessOrEqual(t, len(r.Patient.Identifiers), 32)
+	canonical, err := r.Canonical()
+	require.NoError(t, err)
+	assert.Less(t, len(canonical)-len(r.Payload), 4096)
+	assert.Contains(t, r.Metadata["unread"], "PID-5")
+}
+
+func TestMapUsesTheCharsetOfTheSubmission(t *testing.T) {
+	raw := encode(t, hl7.GB18030, "MSH|^~\\&|X|H|E|H|2026||ADT^A01|1|P|2.5\rPID|1||1^^^H^PI||李^四\r")
+	m := hl7.NewMapper(hl7.MappingConfig{})
+	_, err := m.Map(hl7.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H1MSP"})
+	require.ErrorIs(t, err, hl7.ErrCharset)
+	r, err := m.Map(hl7.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H1MSP", Charset: "GB 18030-2000"})
+	require.NoError(t, err)
+	assert.Equal(t, "李四", r.Patient.Name)
 }

@@ -30,6 +30,15 @@ func (n patientNumber) rank() int {
 // maxIdentifiers bounds the numbers that are read from one message.
 const maxIdentifiers = 32
 
+// short returns text without blanks around it, "" if it is too long for a number.
+func short(v Value) string {
+	s := strings.TrimSpace(v.Text())
+	if len(s) > maxMetadata {
+		return ""
+	}
+	return s
+}
+
 // patient reads the numbers of the first PID: PID-3, then PID-2, PID-4 and PID-19.
 func (m *Mapper) patient(msg *Message) []patientNumber {
 	pid, ok := msg.Find("PID", 1)
@@ -51,7 +60,10 @@ func (m *Mapper) patient(msg *Message) []patientNumber {
 		field int
 		path  string
 	}{{3, "PID-3"}, {2, "PID-2"}, {4, "PID-4"}} {
-		for _, cx := range pid.Field(f.field).Reps() {
+		for i, cx := range pid.Field(f.field).Reps() {
+			if i > maxIdentifiers {
+				break
+			}
 			add(m.number(cx, f.path))
 		}
 	}
@@ -64,12 +76,12 @@ func (m *Mapper) patient(msg *Message) []patientNumber {
 // missing one.
 func (m *Mapper) number(cx Value, path string) patientNumber {
 	n := patientNumber{path: path}
-	n.Value = strings.TrimSpace(cx.Comp(1).Sub(1).Text())
-	n.Authority = strings.TrimSpace(cx.Comp(4).Sub(1).Text())
+	n.Value = short(cx.Comp(1).Sub(1))
+	n.Authority = short(cx.Comp(4).Sub(1))
 	if n.Authority == "" {
-		n.Authority = strings.TrimSpace(cx.Comp(4).Sub(2).Text())
+		n.Authority = short(cx.Comp(4).Sub(2))
 	}
-	code := strings.ToUpper(strings.TrimSpace(cx.Comp(5).Text()))
+	code := strings.ToUpper(short(cx.Comp(5)))
 	t, known := m.authorities[n.Authority]
 	if !known || n.Authority == "" {
 		t, known = m.types[code]
@@ -92,7 +104,7 @@ func (m *Mapper) number(cx Value, path string) patientNumber {
 // social security number.
 func socialNumber(v Value) patientNumber {
 	n := patientNumber{path: "PID-19"}
-	n.Value = strings.TrimSpace(v.Comp(1).Text())
+	n.Value = short(v.Comp(1))
 	n.Type = record.InsuranceNo
 	if id, ok := NormalResidentID(n.Value); ok {
 		n.Type, n.Value = record.ResidentID, id

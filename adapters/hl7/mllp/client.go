@@ -94,6 +94,9 @@ func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	if c.r == nil {
 		return Reply{}, fmt.Errorf("%w: %w; dial again", ErrNotSent, ErrClosed)
 	}
+	if ctx.Err() != nil {
+		return Reply{}, fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
+	}
 	start := time.Now()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
