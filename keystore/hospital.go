@@ -196,9 +196,9 @@ func (f *File) ImportIdentityKey(ctx context.Context, wrapped []byte, from smcry
 		if subtle.ConstantTimeCompare(key, f.secrets.IdentityKey) == 1 {
 			return nil
 		}
-		if any, err := f.patients.any(ctx); err != nil {
+		if taken, err := f.patients.hasPatients(ctx); err != nil {
 			return err
-		} else if any {
+		} else if taken {
 			return fmt.Errorf("%w: patients are registered under another identity key", ErrExists)
 		}
 		return f.replaceSecrets(func(s *secrets) error {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"time"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
@@ -39,7 +38,7 @@ const schema = `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE epoch (
   tag BLOB NOT NULL, epoch INTEGER NOT NULL, state INTEGER NOT NULL,
-  destroyed_records INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL, root BLOB,
+  destroyed_records INTEGER NOT NULL DEFAULT 0, root BLOB,
   PRIMARY KEY (tag, epoch)) WITHOUT ROWID;
 CREATE TABLE node (
   tag BLOB NOT NULL, epoch INTEGER NOT NULL, prefix BLOB NOT NULL, wrapped BLOB NOT NULL,
@@ -265,8 +264,8 @@ func (d *patientDB) insertEpoch(ctx context.Context, q queryer, tag Tag, epoch u
 	if err != nil {
 		return err
 	}
-	_, err = q.ExecContext(ctx, `INSERT INTO epoch (tag, epoch, state, created_ms, root) VALUES (?,?,?,?,?)`,
-		tag[:], epoch, epochActive, time.Now().UnixMilli(), wrapped)
+	_, err = q.ExecContext(ctx, `INSERT INTO epoch (tag, epoch, state, root) VALUES (?,?,?,?)`,
+		tag[:], epoch, epochActive, wrapped)
 	if err != nil {
 		return fmt.Errorf("keystore: store patient key: %w", err)
 	}
@@ -285,8 +284,8 @@ func latest(ctx context.Context, q queryer, tag Tag) (epoch uint32, state int, e
 	return epoch, state, nil
 }
 
-// any tells whether there is a patient at all.
-func (d *patientDB) any(ctx context.Context) (found bool, err error) {
+// hasPatients tells whether there is a patient at all.
+func (d *patientDB) hasPatients(ctx context.Context) (found bool, err error) {
 	if err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM epoch)`).Scan(&found); err != nil {
 		return false, fmt.Errorf("keystore: count patients: %w", err)
 	}

@@ -3,6 +3,7 @@ package smcrypto
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/subtle"
 	"fmt"
 	"hash"
 	"math/big"
@@ -215,7 +216,10 @@ func (g *guarded) Decrypt(key *PrivateKey, ciphertext []byte) (plain []byte, err
 		plain, err = g.lib.decrypt(key, ciphertext)
 		return err
 	})
-	if err != nil || len(plain) != len(ciphertext)-CiphertextOverhead {
+	// Equal to C2 means that the mask was all zero, which GB/T 32918.4, 7.1 refuses
+	// and gmsm does not notice.
+	if err != nil || len(plain) != len(ciphertext)-CiphertextOverhead ||
+		subtle.ConstantTimeCompare(plain, ciphertext[CiphertextOverhead:]) == 1 {
 		Zero(plain)
 		return nil, fmt.Errorf("%w: does not decrypt under this key", ErrInvalidCiphertext)
 	}
