@@ -32,7 +32,7 @@ func bootstrap(t *tx) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(evidence.CodeMalformed, "the authority's certificate cannot be read: %v", err)
 	}
-	if err := smcrypto.VerifyChain(smcrypto.Default(), root, nil, []*smcrypto.Certificate{root}, t.time(), smcrypto.UsageCA); err != nil {
+	if err := smcrypto.VerifyChain(smcrypto.Default(), root, nil, []*smcrypto.Certificate{root}, t.stamp.AsTime(), smcrypto.UsageCA); err != nil {
 		return nil, refuse(evidence.CodeBadSignature, "the authority's certificate is not a valid self-signed authority: %v", err)
 	}
 	if err := t.put(keyAuthority, t.args[0]); err != nil {
@@ -59,16 +59,11 @@ func (t *tx) authority() (*smcrypto.Certificate, []byte, error) {
 
 // activeMember returns a registered member that is not suspended.
 func (t *tx) activeMember(msp string) (evidence.Member, error) {
-	member, found, err := getJSON[evidence.Member](t.ledger, memberKey(msp))
-	switch {
-	case err != nil:
-		return member, err
-	case !found:
-		return member, refuse(evidence.CodeNotMember, "%s is not registered", msp)
-	case member.Status != evidence.MemberActive:
-		return member, refuse(evidence.CodeNotMember, "%s is suspended", msp)
+	member, err := t.registered(msp, evidence.CodeNotMember)
+	if err == nil && member.Status != evidence.MemberActive {
+		err = refuse(evidence.CodeNotMember, "%s is suspended", msp)
 	}
-	return member, nil
+	return member, err
 }
 
 // registerMember binds the submitter's MSP to its certificates, or renews them. The
@@ -128,7 +123,7 @@ func (t *tx) checkCertificates(msp string, body evidence.RegisterMember) error {
 		if err != nil {
 			return refuse(evidence.CodeBadSignature, "the %s certificate cannot be read: %v", c.what, err)
 		}
-		if err := smcrypto.VerifyChain(smcrypto.Default(), cert, nil, []*smcrypto.Certificate{root}, t.time(), c.usage); err != nil {
+		if err := smcrypto.VerifyChain(smcrypto.Default(), cert, nil, []*smcrypto.Certificate{root}, t.stamp.AsTime(), c.usage); err != nil {
 			return refuse(evidence.CodeBadSignature, "the %s certificate is not the authority's: %v", c.what, err)
 		}
 		if cert.Organization() != msp {
@@ -177,31 +172,17 @@ func setMemberStatus(t *tx) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Actor != evidence.AuthorityActor {
-		return nil, refuse(evidence.CodeUnauthorized, "only the authority sets the status of members")
+	if err := t.admitAuthority(s); err != nil {
+		return nil, err
 	}
-	_, der, err := t.authority()
+	if _, err := t.registered(t.submitter, evidence.CodeNotMember); err != nil {
+		return nil, err
+	}
+	member, err := t.registered(body.Member, evidence.CodeNotFound)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.verify(s, der); err != nil {
-		return nil, err
-	}
-	if err := t.fresh(s, authorityNumber); err != nil {
-		return nil, err
-	}
-	if _, found, err := getJSON[evidence.Member](t.ledger, memberKey(t.submitter)); err != nil {
-		return nil, err
-	} else if !found {
-		return nil, refuse(evidence.CodeNotMember, "%s is not registered", t.submitter)
-	}
-	member, found, err := getJSON[evidence.Member](t.ledger, memberKey(body.Member))
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, refuse(evidence.CodeNotFound, "%s is not registered", body.Member)
-	case member.Status == body.Status:
+	if member.Status == body.Status {
 		return nil, refuse(evidence.CodeBadState, "%s is %s already", body.Member, body.Status)
 	}
 	member.Status, member.StatusSigned = body.Status, &s.signed
@@ -209,4 +190,28 @@ func setMemberStatus(t *tx) ([]byte, error) {
 		return nil, err
 	}
 	return t.finish(s, authorityNumber, effect{ref: body.Member, owner: body.Member})
+}
+
+// admitAuthority is admit for a statement of the authority.
+func (t *tx) admitAuthority(s *said) error {
+	if s.Actor != evidence.AuthorityActor {
+		return refuse(evidence.CodeUnauthorized, "only the authority sets the status of members")
+	}
+	_, der, err := t.authority()
+	if err != nil {
+		return err
+	}
+	if err := t.verify(s, der); err != nil {
+		return err
+	}
+	return t.fresh(s, authorityNumber)
+}
+
+// registered returns a member, active or not.
+func (t *tx) registered(msp string, missing evidence.Code) (evidence.Member, error) {
+	member, found, err := getJSON[evidence.Member](t.ledger, memberKey(msp))
+	if err == nil && !found {
+		err = refuse(missing, "%s is not registered", msp)
+	}
+	return member, err
 }

@@ -98,7 +98,7 @@ func (t *tx) verify(s *said, der []byte) error {
 	if err != nil {
 		return refuse(evidence.CodeBadSignature, "the signing certificate cannot be read: %v", err)
 	}
-	if now := t.time(); now.Before(cert.NotBefore()) || now.After(cert.NotAfter()) {
+	if now := t.stamp.AsTime(); now.Before(cert.NotBefore()) || now.After(cert.NotAfter()) {
 		return refuse(evidence.CodeBadSignature, "the signing certificate of %s is not valid at the time of the transaction: register a new one", s.Actor)
 	}
 	if err := smcrypto.Default().Verify(cert.PublicKey(), evidence.SigningBytes(s.signed.Statement), s.signed.Signature); err != nil {

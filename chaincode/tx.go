@@ -6,11 +6,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/emrbridge/emrbridge/evidence"
 )
@@ -21,7 +21,8 @@ type tx struct {
 	certs     *certificates
 	args      [][]byte
 	submitter string // MSP id of the identity that signed the proposal
-	now       int64  // the transaction's timestamp, Unix milliseconds
+	stamp     *timestamppb.Timestamp
+	now       int64 // the same timestamp in Unix milliseconds
 }
 
 func newTx(stub shim.ChaincodeStubInterface, certs *certificates, args [][]byte) (*tx, error) {
@@ -41,7 +42,7 @@ func newTx(stub shim.ChaincodeStubInterface, certs *certificates, args [][]byte)
 	if err != nil {
 		return nil, err
 	}
-	return &tx{ledger: ledger{stub}, certs: certs, args: args, submitter: submitter, now: now}, nil
+	return &tx{ledger: ledger{stub}, certs: certs, args: args, submitter: submitter, stamp: stamp, now: now}, nil
 }
 
 // submitterOf returns the MSP of a client or an admin. The peer has verified the identity
@@ -68,9 +69,6 @@ func submitterOf(creator []byte) (string, error) {
 	}
 	return id.GetMspid(), nil
 }
-
-// time returns the transaction's timestamp for the check of certificates.
-func (t *tx) time() time.Time { return time.UnixMilli(t.now).UTC() }
 
 // emit sets the transaction's event.
 func (t *tx) emit(e evidence.Event) error {
