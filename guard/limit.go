@@ -31,21 +31,26 @@ func (l Limit) interval() time.Duration { return l.Per / time.Duration(l.Events)
 // gcra is the generic cell rate algorithm on the server's clock. The value of a name is its
 // theoretical arrival time in µs: when its budget will be whole again.
 //
+// A stored value outside what the limit can produce is brought back into its bounds, also
+// when the event is refused, or a single wrong value would lock its name out.
+//
 // ARGV: µs that an event costs; burst; what the caller knows to be owed, in µs from now.
 // Returns: 1 if allowed; µs to wait if not; µs owed now.
 var gcra = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local cost, burst, owed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local tat = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
-tat = math.min(math.max(tat, now + owed, now), now + cost * burst)
+local stored = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
+if stored ~= stored then stored = 0 end
+local tat = math.min(math.max(stored, now + owed, now), now + cost * burst)
 local wait = tat + cost - cost * burst - now
-if wait > 0 then
-  return {0, wait, tat - now}
+if wait <= 0 then
+  tat, wait = tat + cost, 0
 end
-tat = tat + cost
-redis.call('SET', KEYS[1], string.format('%.0f', tat), 'PX', math.ceil((tat - now) / 1000) + 1000)
-return {1, 0, tat - now}
+if tat ~= stored then
+  redis.call('SET', KEYS[1], string.format('%.0f', tat), 'PX', math.ceil((tat - now) / 1000) + 1000)
+end
+return {wait == 0 and 1 or 0, wait, tat - now}
 `)
 
 // Allow takes one event from the budget of a key, for all processes together, and reports

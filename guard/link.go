@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -128,18 +129,16 @@ func (g *Guard) watch(ctx context.Context) {
 // probe asks for the marker. If it is missing, Redis has forgotten what this process told
 // it; if the link is open, it may have missed something: either way memory goes up first.
 func (g *Guard) probe(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	there, err := g.client.Exists(ctx, g.marker).Result()
+	there, err := g.hasMarker(ctx)
 	if err == nil {
 		open, _, _ := g.link.state()
-		if there == 0 && !open {
+		if !there && !open {
 			g.count.uploads.Add(1)
 		}
-		err = g.upload(ctx, there == 0)
+		err = g.upload(ctx, !there)
 	}
 	if err == nil {
-		err = g.client.Set(ctx, g.marker, "1", markerTTL).Err()
+		err = g.setMarker(ctx)
 	}
 	if err != nil {
 		g.count.failures.Add(1)
@@ -151,6 +150,19 @@ func (g *Guard) probe(ctx context.Context) {
 	if err := g.upload(ctx, false); err != nil {
 		g.link.failure(describe(err))
 	}
+}
+
+func (g *Guard) hasMarker(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	n, err := g.client.Exists(ctx, g.marker).Result()
+	return n == 1, err
+}
+
+func (g *Guard) setMarker(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return g.client.Set(ctx, g.marker, "1", markerTTL).Err()
 }
 
 // upload sends pending entries, or all, to Redis. Entries of others that came first stay.
@@ -169,6 +181,8 @@ func (g *Guard) upload(ctx context.Context, all bool) error {
 }
 
 func (g *Guard) uploadBatch(ctx context.Context, m *memory, entries []entry) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	pipe := g.client.Pipeline()
 	for _, e := range entries {
 		value := "1"
@@ -198,9 +212,14 @@ func describe(err error) error {
 	return err
 }
 
+// quiet stops the client library from writing to standard error by itself: what it would
+// say is in Healthy, for the caller to log.
+var quiet = sync.OnceFunc(logging.Disable)
+
 // newClient makes a client that never retries by itself: a repeated SET NX would find its
 // own first attempt.
 func newClient(cfg Config, in *standIn) redis.UniversalClient {
+	quiet()
 	opts := &redis.UniversalOptions{
 		Addrs: cfg.Addrs, MasterName: cfg.MasterName, Username: cfg.Username, Password: cfg.Password,
 		SentinelUsername: cfg.Username, SentinelPassword: cfg.Password, DB: cfg.DB,
