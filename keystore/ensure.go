@@ -46,7 +46,8 @@ func (d *patientDB) ensure(ctx context.Context, tag Tag) (uint32, bool, error) {
 
 // commitLoop is the only creator of patients. Whoever arrives during a flush joins
 // the next transaction, so the cost of a flush is shared without waiting for company.
-func (d *patientDB) commitLoop() {
+// Its context never ends: one caller's deadline must not undo the others' patients.
+func (d *patientDB) commitLoop(ctx context.Context) {
 	defer close(d.done)
 	for first := range d.ops {
 		batch := []*ensureOp{first}
@@ -60,16 +61,15 @@ func (d *patientDB) commitLoop() {
 				more = false
 			}
 		}
-		d.commit(batch)
+		d.commit(ctx, batch)
 	}
 }
 
-// commit answers every caller after the transaction is on disk. Its context is its
-// own: one caller's deadline must not undo the others' patients.
-func (d *patientDB) commit(batch []*ensureOp) {
-	err := d.inTx(context.Background(), func(q queryer) error {
+// commit answers every caller after the transaction is on disk.
+func (d *patientDB) commit(ctx context.Context, batch []*ensureOp) {
+	err := d.inTx(ctx, func(q queryer) error {
 		for _, op := range batch {
-			if err := d.ensureIn(context.Background(), q, op); err != nil {
+			if err := d.ensureIn(ctx, q, op); err != nil {
 				return err
 			}
 		}

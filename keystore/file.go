@@ -169,7 +169,7 @@ func Open(ctx context.Context, dir string, passphrase []byte) (f *File, err erro
 	f = &File{dir: dir, lock: lock}
 	defer func() {
 		if err != nil {
-			f.release()
+			err = errors.Join(err, f.release())
 			f = nil
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"slices"
 
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
@@ -160,7 +161,7 @@ func (f *File) WrapIdentityKey(ctx context.Context, to smcrypto.PublicKey) (out 
 		if err != nil {
 			return err
 		}
-		out = append(ct, sig...)
+		out = slices.Concat(ct, sig)
 		return nil
 	})
 	return out, err

@@ -11,8 +11,8 @@ import (
 
 // Domains of the keyed digests. No domain is a prefix of another one plus input.
 const (
-	tokenDomain      = "emrbridge/sig_p/v1"
-	localTokenDomain = "emrbridge/sig_p/local/v1"
+	tokenDomain      = "emrbridge/sig_p/v1"       //nolint:gosec // a label, no credential
+	localTokenDomain = "emrbridge/sig_p/local/v1" //nolint:gosec // a label, no credential
 	registerDomain   = "emrbridge/t_r/v1"
 	tagDomain        = "emrbridge/tag/v1"
 	staffDomain      = "emrbridge/staff/v1"

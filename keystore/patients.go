@@ -113,7 +113,7 @@ func openPatientDB(ctx context.Context, path string, id []byte, key smcrypto.Key
 	if err := d.checkMeta(ctx); err != nil {
 		return nil, errors.Join(err, d.write.Close(), d.read.Close())
 	}
-	go d.commitLoop()
+	go d.commitLoop(context.WithoutCancel(ctx))
 	return d, nil
 }
 

@@ -144,7 +144,11 @@ func create(template *x509.Certificate, issuer *Certificate, pub PublicKey, sign
 	if issuer != nil {
 		parent = issuer.cert
 	}
-	der, err := smx509.CreateCertificate(rand.Reader, template, parent, ecdsaPublic(pub), lib)
+	var der []byte
+	err = guard("issue certificate", func() error {
+		der, err = smx509.CreateCertificate(rand.Reader, template, parent, ecdsaPublic(pub), lib)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: issue certificate: %w", ErrProvider, err)
 	}

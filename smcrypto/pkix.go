@@ -74,7 +74,11 @@ func MarshalPrivateKeyPEM(key *PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
+// ecdsaPublic converts a checked key; a failure would be a fault of the library.
 func ecdsaPublic(pub PublicKey) *ecdsa.PublicKey {
-	x, y := pub.affine()
-	return &ecdsa.PublicKey{Curve: sm2.P256(), X: x, Y: y}
+	key, err := sm2.ParseUncompressedPublicKey(pub.point[:])
+	if err != nil {
+		panic("smcrypto: a point on the curve was refused") // becomes ErrProvider in guard
+	}
+	return key
 }
