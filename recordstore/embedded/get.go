@@ -29,7 +29,7 @@ func (s *Store) find(ctx context.Context, id record.ID) (row, error) {
 		return row{}, err
 	}
 	defer s.leave()
-	r, err := scanItem(s.readers.QueryRowContext(ctx, selectItems+" WHERE id = ?", id[:]))
+	r, err := scanItem(s.byID.QueryRowContext(ctx, id[:]))
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, fmt.Errorf("%w: %s", recordstore.ErrNotFound, id)
 	}
@@ -99,8 +99,7 @@ func (b *bodyReader) chunk() ([]byte, error) {
 	}
 	defer b.store.leave()
 	var data []byte
-	err := b.store.readers.QueryRowContext(b.ctx, "SELECT data FROM body WHERE at = ?",
-		b.row.blob<<chunkBits|b.next).Scan(&data)
+	err := b.store.chunkAt.QueryRowContext(b.ctx, b.row.blob<<chunkBits|b.next).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%w: record %s lacks chunk %d", recordstore.ErrCorrupt, b.row.ID, b.next)
 	}

@@ -73,6 +73,8 @@ type Store struct {
 	opts    Options
 	path    string
 	readers *sql.DB
+	byID    *sql.Stmt // of readers
+	chunkAt *sql.Stmt // of readers
 	writer  *writer  // nil when read-only
 	lock    *os.File // nil when read-only
 
@@ -143,13 +145,22 @@ func (s *Store) openReaders(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recordstore: open for reading: %w", mapError(err))
 	}
-	defer conn.Close()
 	version, err := readVersion(ctx, conn)
+	err = errors.Join(err, conn.Close())
 	if err == nil && version != schemaVersion() {
 		err = fmt.Errorf("%w: schema %d, this program reads %d; open it once for writing to bring it up to date",
 			recordstore.ErrSchema, version, schemaVersion())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if s.byID, err = s.readers.PrepareContext(ctx, selectItems+" WHERE id = ?"); err == nil {
+		s.chunkAt, err = s.readers.PrepareContext(ctx, "SELECT data FROM body WHERE at = ?")
+	}
+	if err != nil {
+		return fmt.Errorf("recordstore: open for reading: %w", mapError(err))
+	}
+	return nil
 }
 
 // createFile makes an empty private database file; SQLite gives its companions the same
@@ -238,6 +249,11 @@ func (s *Store) Close() error {
 // log into the database.
 func (s *Store) release() error {
 	var errs []error
+	for _, stmt := range []*sql.Stmt{s.byID, s.chunkAt} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}

@@ -120,7 +120,7 @@ func refusedDrafts(t *testing.T, open Factory) {
 		if !errors.Is(err, recordstore.ErrTooLarge) { // the group may reach its own limit first
 			require.ErrorIs(t, err, c.want, name)
 		}
-		if name != "no digest" {
+		if name != "no digest" && name != "over the limit" { // see failingStreams
 			_, _, err = s.PutStream(t.Context(), r.Draft, bytes.NewReader(r.Data))
 			require.ErrorIs(t, err, c.want, name)
 		}
