@@ -1,0 +1,46 @@
+package local
+
+import (
+	"errors"
+
+	"github.com/emrbridge/emrbridge/bridge/retrieve"
+)
+
+// response puts a result into the form in which it travels.
+func response(res retrieve.Result, payloads bool) RetrieveResponse {
+	out := RetrieveResponse{Deliveries: make([]Delivery, len(res.Deliveries)), Timings: timings(res.Timings)}
+	for i, d := range res.Deliveries {
+		out.Deliveries[i] = delivery(d, payloads)
+	}
+	return out
+}
+
+func delivery(d retrieve.Delivery, payloads bool) Delivery {
+	out := Delivery{Owner: d.Owner, Verdict: d.Verdict, Confirmed: d.Confirmed, Records: make([]Record, len(d.Records)), Timings: timings(d.Timings)}
+	if !d.Request.IsZero() {
+		out.Request = d.Request.String()
+	}
+	if d.Err != nil {
+		_, out.Error = classify(d.Err)
+		out.Message = d.Err.Error()
+		var denied *retrieve.DeniedError
+		if errors.As(d.Err, &denied) {
+			out.Denied, out.Reason = true, denied.Reason
+		}
+	}
+	for i, r := range d.Records {
+		out.Records[i] = row(r, payloads)
+	}
+	return out
+}
+
+func row(r retrieve.Record, payload bool) Record {
+	out := Record{ID: r.ID.String(), Owner: r.Owner, Verdict: r.Verdict, Check: r.Check, Absent: r.Absent, Kind: r.Kind}
+	if rec := r.Record; rec != nil {
+		out.EventTime, out.MediaType, out.Charset, out.Bytes = rec.EventTime.String(), rec.MediaType, rec.Charset, len(rec.Payload)
+		if payload {
+			out.Payload = rec.Payload
+		}
+	}
+	return out
+}
