@@ -200,6 +200,16 @@ func (b *Bus) Publish(ctx context.Context, m Message) error {
 	return p.publish(ctx, msg)
 }
 
+// PublishSealed is Publish for a body that is sealed already, for the subject and record it
+// was first published with: setting aside and putting back move messages as they are.
+func (b *Bus) PublishSealed(ctx context.Context, subject string, h nats.Header, sealed []byte) error {
+	p, err := b.publisher(topology.StreamOf(subject))
+	if err != nil {
+		return err
+	}
+	return p.publish(ctx, &nats.Msg{Subject: subject, Header: h, Data: sealed})
+}
+
 // PublishBatch stores all messages or none, which must all belong to one stream and be at
 // most 1000. Errors are those of Publish.
 func (b *Bus) PublishBatch(ctx context.Context, messages []Message) error {

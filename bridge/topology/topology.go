@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -134,16 +135,16 @@ func flow(l Limits, name, subject string, maxBytes int64, consumers ...jetstream
 	return Stream{Config: base(l, name, maxBytes, subject), Consumers: consumers, Flow: true}
 }
 
-// receipts are for outside subscribers: the oldest go first.
+// receipts say how records ended, also to outside subscribers: the oldest go first.
 func receipts(l Limits) Stream {
-	cfg := base(l, StreamReceipts, l.ReceiptBytes, Anchored)
+	cfg := base(l, StreamReceipts, l.ReceiptBytes, Anchored, Rejected+".*")
 	cfg.Discard, cfg.MaxAge = jetstream.DiscardOld, l.ReceiptAge
 	return Stream{Config: cfg, Consumers: []jetstream.ConsumerConfig{trail(l)}}
 }
 
-// aside holds one message per parked or rejected item, the last one, until it is removed.
+// aside holds one message per parked item, the last one, until an operator removes it.
 func aside(l Limits) Stream {
-	cfg := base(l, StreamAside, l.AsideBytes, Parked+".*.*", Rejected+".*")
+	cfg := base(l, StreamAside, l.AsideBytes, Parked+".*.*")
 	cfg.MaxMsgsPerSubject = 1
 	return Stream{Config: cfg, Consumers: []jetstream.ConsumerConfig{trail(l)}}
 }
@@ -170,6 +171,9 @@ var streamOf = map[string]string{
 func StreamOf(subject string) string {
 	if s, ok := streamOf[subject]; ok {
 		return s
+	}
+	if strings.HasPrefix(subject, Rejected+".") {
+		return StreamReceipts
 	}
 	return StreamAside
 }

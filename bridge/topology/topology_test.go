@@ -74,7 +74,7 @@ func TestEverySubjectBelongsToItsStream(t *testing.T) {
 		assert.Equal(t, owner[subject], topology.StreamOf(subject))
 	}
 	assert.Equal(t, topology.StreamAside, topology.StreamOf(topology.ParkedSubject("seal", "00")))
-	assert.Equal(t, topology.StreamAside, topology.StreamOf(topology.RejectedSubject("00")))
+	assert.Equal(t, topology.StreamReceipts, topology.StreamOf(topology.RejectedSubject("00")))
 }
 
 func sampleMeta() topology.Meta {

@@ -1,0 +1,98 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/emrbridge/emrbridge/bridge/anchor"
+	"github.com/emrbridge/emrbridge/bridge/seal"
+	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/record"
+)
+
+// reconcile looks once after each start for records that the store holds without an anchor
+// and that nothing on the bus stands for. In an undisturbed life there are none; there are
+// when the bus was replaced or restored from a backup.
+func (p *Pipeline) reconcile(ctx context.Context) {
+	began := time.Now()
+	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
+		done, err := p.reconcileOnce(ctx, began)
+		if ctx.Err() != nil {
+			return
+		}
+		p.mu.Lock()
+		p.reconciled = err
+		p.mu.Unlock()
+		if err == nil {
+			p.deps.Metrics.Recovered(done.Recovered, len(done.Suspect))
+			if done.Recovered > 0 {
+				p.deps.Logger.Warn("records were put back on the bus", "count", done.Recovered)
+			}
+			for _, id := range done.Suspect {
+				p.deps.Logger.Error("a record in the store does not open and is not anchored", "record", id.String())
+			}
+			return
+		}
+		p.deps.Logger.Warn("reconciliation is tried again", "error", err)
+		sleep(ctx, pause)
+	}
+}
+
+func (p *Pipeline) reconcileOnce(ctx context.Context, before time.Time) (seal.Reconciled, error) {
+	onBus, err := p.waitingRecords(ctx)
+	if err != nil {
+		return seal.Reconciled{}, err
+	}
+	c := seal.Reconciler{Custody: p.deps.Custody, Store: p.deps.Store, Bus: p.deps.Bus, Provider: p.deps.Provider,
+		OnBus: func(id record.ID) bool { return onBus[id] }}
+	return c.Run(ctx, before)
+}
+
+// waitingRecords lists the records that a message on its way to the anchor stands for, or
+// that the anchor stage has set aside.
+func (p *Pipeline) waitingRecords(ctx context.Context) (map[record.ID]bool, error) {
+	out := map[record.ID]bool{}
+	for stream, filter := range map[string]string{
+		topology.StreamStored: topology.Stored, topology.StreamAside: topology.ParkedSubject(anchor.Name, "*"),
+	} {
+		if err := p.eachHeader(ctx, stream, filter, func(m topology.Meta) { out[m.Record] = true }); err != nil {
+			return nil, fmt.Errorf("bridge: read %s: %w", stream, err)
+		}
+	}
+	return out, nil
+}
+
+// eachHeader shows the headers of all messages that a stream holds now.
+func (p *Pipeline) eachHeader(ctx context.Context, stream, filter string, see func(topology.Meta)) error {
+	c, err := p.deps.Bus.JetStream().OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, HeadersOnly: true})
+	if err != nil {
+		return err
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return err
+	}
+	for left := info.NumPending; left > 0; {
+		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if err != nil {
+			return err
+		}
+		if meta, err := topology.MetaOf(m.Headers()); err == nil {
+			see(meta)
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return errors.Join(errors.New("message without metadata"), err)
+		}
+		left = at.NumPending
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}

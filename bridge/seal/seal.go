@@ -1,0 +1,200 @@
+// Package seal is the third hop: it makes EMR_en of the scheme and puts it into the store.
+//
+//	emr.normalized (EMR) ─▶ who is it ─▶ K_r ─▶ sign, encrypt ─▶ store ─▶ emr.stored (T_M, T_R)
+//
+// The steps, for each record:
+//
+//  1. The canonical bytes are read back, and must belong to the id they travel under.
+//  2. Custody derives the patient's tag and the digest of T_R, and makes K_p if the patient
+//     is new. Nothing here needs the ledger, so a ledger outage never stops sealing: T_R goes
+//     along to the anchor stage, which registers the patient before the record.
+//  3. K_r is derived, the seal statement signed, EMR ‖ signature encrypted.
+//  4. The store takes the sealed bytes unless the id is taken; it answers with what is there.
+//     A record that is sealed again after a crash has other ciphertext (fresh nonces), so what
+//     the store already holds is what is anchored, and the new ciphertext is thrown away.
+//  5. The entry of what the store holds goes on.
+//
+// Invariant: an entry on emr.stored names bytes that the store has on disk.
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/stage"
+	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/evidence"
+	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/record"
+	"github.com/emrbridge/emrbridge/recordstore"
+	"github.com/emrbridge/emrbridge/smcrypto"
+)
+
+// Name is the name of the stage.
+const Name = "seal"
+
+// Neighbours of the stage, as readiness names them.
+const (
+	NeighbourKeystore = "keystore"
+	NeighbourStore    = "record store"
+)
+
+// Reason codes.
+const (
+	CodeUnreadable   = "UNREADABLE"
+	CodeIDMismatch   = "ID_MISMATCH"
+	CodeForeign      = "FOREIGN_HOSPITAL"
+	CodeKeyDestroyed = "KEY_DESTROYED"
+	CodeIdentity     = "NO_IDENTITY"
+	CodeSeal         = "SEAL_FAILED"
+	CodeStore        = "STORE_REFUSES"
+)
+
+// custody is the part of key custody that sealing uses; keystore.Custody has it.
+type custody interface {
+	Sign(ctx context.Context, msg []byte) ([]byte, error)
+	PatientToken(ctx context.Context, id keystore.Identity) (keystore.Token, error)
+	Tag(ctx context.Context, token keystore.Token) (keystore.Tag, error)
+	RegistrationDigest(ctx context.Context, pi, no string) ([smcrypto.DigestSize]byte, error)
+	EnsurePatient(ctx context.Context, tag keystore.Tag) (epoch uint32, created bool, err error)
+	RecordKey(ctx context.Context, tag keystore.Tag, epoch uint32, id keystore.RecordID) (smcrypto.Key, error)
+}
+
+// store is the part of the record store that sealing uses.
+type store interface {
+	Put(ctx context.Context, d recordstore.Draft, data []byte) (recordstore.Item, bool, error)
+	Stats(ctx context.Context) (recordstore.Stats, error)
+}
+
+// Deps is what the stage needs.
+type Deps struct {
+	HospitalNumber uint16
+	HospitalMSP    string
+	Custody        custody
+	Store          store
+	Provider       smcrypto.Provider // nil: the default one
+	Now            func() time.Time  // nil: time.Now
+}
+
+// New returns the handler of the stage.
+func New(d Deps) stage.Handler {
+	if d.Provider == nil {
+		d.Provider = smcrypto.Default()
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return &handler{d}
+}
+
+type handler struct{ d Deps }
+
+// Handle implements stage.Handler.
+func (h *handler) Handle(ctx context.Context, m bus.Message) ([]bus.Message, error) {
+	r, err := h.read(m)
+	if err != nil {
+		return nil, err
+	}
+	who, err := identify(ctx, h.d.Custody, r)
+	if err != nil {
+		return nil, custodyError(ctx, err)
+	}
+	draft, sealed, err := h.seal(ctx, r, m.Body, who.tag)
+	if err != nil {
+		return nil, err
+	}
+	item, _, err := h.d.Store.Put(ctx, draft, sealed)
+	if err != nil {
+		return nil, h.storeError(ctx, err)
+	}
+	return []bus.Message{storedMessage(m.Meta, item, who.registration, h.d.Now())}, nil
+}
+
+// storedMessage hands on what the store holds.
+func storedMessage(meta topology.Meta, item recordstore.Item, registration evidence.Digest, now time.Time) bus.Message {
+	meta.Stage, meta.Code, meta.Tag, meta.At = stage.Stored, "", item.Tag.String(), now.Truncate(time.Millisecond)
+	return bus.Message{Subject: topology.Stored, Meta: meta, Body: Stored{Entry: item.Entry(), Registration: registration}.Encode()}
+}
+
+func (h *handler) read(m bus.Message) (*record.Record, error) {
+	r, err := record.Parse(m.Body)
+	switch {
+	case err != nil:
+		return nil, stage.Reject(CodeUnreadable, err)
+	case r.ID != m.Meta.Record:
+		return nil, stage.Park(CodeIDMismatch, fmt.Errorf("record %s travels as %s", r.ID, m.Meta.Record))
+	case r.HospitalMSP != h.d.HospitalMSP || r.ID.HospitalNumber() != h.d.HospitalNumber:
+		return nil, stage.Park(CodeForeign, fmt.Errorf("record of %s, number %d", r.HospitalMSP, r.ID.HospitalNumber()))
+	}
+	return r, nil
+}
+
+func (h *handler) seal(ctx context.Context, r *record.Record, emr []byte, tag evidence.Tag) (recordstore.Draft, []byte, error) {
+	none := recordstore.Draft{}
+	epoch, _, err := h.d.Custody.EnsurePatient(ctx, tag)
+	if err != nil {
+		return none, nil, custodyError(ctx, err)
+	}
+	key, err := h.d.Custody.RecordKey(ctx, tag, epoch, keystore.RecordID(r.ID))
+	if err != nil {
+		return none, nil, custodyError(ctx, err)
+	}
+	now := h.d.Now().Truncate(time.Millisecond)
+	header := smcrypto.Header{RecordID: r.ID, HospitalNumber: h.d.HospitalNumber, MSPID: h.d.HospitalMSP, Tag: tag, Epoch: epoch, SealedAt: now}
+	var signErr error
+	sealed, err := smcrypto.Seal(h.d.Provider, key, header, emr, func(digest [smcrypto.DigestSize]byte) (sig []byte, err error) {
+		msg, err := statementOf(r, digest)
+		if err != nil {
+			return nil, err
+		}
+		sig, signErr = h.d.Custody.Sign(ctx, msg)
+		return sig, signErr
+	})
+	switch {
+	case signErr != nil:
+		return none, nil, custodyError(ctx, signErr)
+	case errors.Is(err, smcrypto.ErrProvider):
+		return none, nil, stage.Retry(CodeSeal, err)
+	case err != nil:
+		return none, nil, stage.Park(CodeSeal, err)
+	}
+	return recordstore.Draft{ID: r.ID, Tag: tag, Kind: r.Kind, Epoch: epoch, SealedAt: now.UnixMilli(), CipherHash: sealed.CipherDigest},
+		sealed.Bytes, nil
+}
+
+// custodyError sorts errors of custody: those of the item apart from those of the keystore.
+func custodyError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, keystore.ErrIdentity), errors.Is(err, keystore.ErrLimit):
+		return stage.Park(CodeIdentity, err)
+	case errors.Is(err, keystore.ErrDestroyed):
+		return stage.Park(CodeKeyDestroyed, err)
+	case errors.Is(err, keystore.ErrNoKey):
+		return stage.Retry(CodeSeal, err)
+	}
+	return stage.Unavailable(NeighbourKeystore, err)
+}
+
+// storeError sorts errors of the store. One that says nothing of its kind is the item's if
+// the store otherwise answers, and the store's if it does not.
+func (h *handler) storeError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, recordstore.ErrTooLarge), errors.Is(err, recordstore.ErrInvalid):
+		return stage.Park(CodeStore, err)
+	case errors.Is(err, recordstore.ErrMismatch), errors.Is(err, recordstore.ErrUncertain):
+		return stage.Retry(CodeStore, err)
+	case errors.Is(err, recordstore.ErrFull), errors.Is(err, recordstore.ErrClosed), errors.Is(err, recordstore.ErrReadOnly):
+		return stage.Unavailable(NeighbourStore, err)
+	}
+	if _, e := h.d.Store.Stats(ctx); e != nil {
+		return stage.Unavailable(NeighbourStore, err)
+	}
+	return stage.Retry(CodeStore, err)
+}
