@@ -75,8 +75,8 @@ type Store struct {
 	readers *sql.DB
 	byID    *sql.Stmt // of readers
 	chunkAt *sql.Stmt // of readers
-	writer  *writer  // nil when read-only
-	lock    *os.File // nil when read-only
+	writer  *writer   // nil when read-only
+	lock    *os.File  // nil when read-only
 
 	leftovers leftovers
 
