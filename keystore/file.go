@@ -176,22 +176,27 @@ func Open(ctx context.Context, dir string, passphrase []byte) (f *File, err erro
 	if err := dropLeftovers(dir); err != nil {
 		return f, err
 	}
+	return f, f.load(ctx, passphrase, modeWrite)
+}
+
+// load opens secrets and rows with the passphrase.
+func (f *File) load(ctx context.Context, passphrase []byte, mode string) error {
 	if err := f.unlock(passphrase); err != nil {
-		return f, err
+		return err
 	}
-	sealed, err := readSmall(filepath.Join(dir, secretsName), maxSecretsFile)
+	sealed, err := readSmall(filepath.Join(f.dir, secretsName), maxSecretsFile)
 	if err != nil {
-		return f, err
+		return err
 	}
 	sec, err := openSecrets(f.keys.secrets, f.id, sealed)
 	if err != nil {
-		return f, err
+		return err
 	}
 	if err := f.adopt(sec); err != nil {
-		return f, err
+		return err
 	}
-	f.patients, err = openPatientDB(ctx, filepath.Join(dir, patientsName), f.id, f.keys.patients)
-	return f, err
+	f.patients, err = openPatientDB(ctx, filepath.Join(f.dir, patientsName), mode, f.id, f.keys.patients)
+	return err
 }
 
 func (f *File) unlock(passphrase []byte) error {

@@ -92,7 +92,14 @@ func createPatientDB(ctx context.Context, path string, id []byte) error {
 	return nil
 }
 
-func openPatientDB(ctx context.Context, path string, id []byte, key smcrypto.Key) (*patientDB, error) {
+// Pragmas of a connection: one that writes, and one that SQLite keeps from writing.
+const (
+	modeWrite = "journal_mode(WAL)"
+	modeRead  = "query_only(ON)"
+)
+
+// openPatientDB opens the rows of a keystore; mode is the pragma of the writing side.
+func openPatientDB(ctx context.Context, path, mode string, id []byte, key smcrypto.Key) (*patientDB, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("%w: patient database is missing", ErrCorrupt)
 	}
@@ -102,11 +109,11 @@ func openPatientDB(ctx context.Context, path string, id []byte, key smcrypto.Key
 		current: newLRU[Tag, uint32](epochCacheSize, nil),
 	}
 	var err error
-	if d.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)")); err != nil {
+	if d.write, err = sql.Open("sqlite", dsn(path, mode)); err != nil {
 		return nil, fmt.Errorf("keystore: open patient database: %w", err)
 	}
 	d.write.SetMaxOpenConns(1)
-	if d.read, err = sql.Open("sqlite", dsn(path, "query_only(ON)")); err != nil {
+	if d.read, err = sql.Open("sqlite", dsn(path, modeRead)); err != nil {
 		return nil, errors.Join(err, d.write.Close())
 	}
 	d.read.SetMaxOpenConns(4)
