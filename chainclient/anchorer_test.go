@@ -141,6 +141,31 @@ func TestRefusalOfTheHospitalIsNoPoison(t *testing.T) {
 	})
 }
 
+// A contract that refuses everything does not make records poison.
+func TestRefusalOfAllIsNoPoison(t *testing.T) {
+	for _, code := range []evidence.Code{evidence.CodeMalformed, evidence.CodeUnauthorized} {
+		bubble(t, nil, func(t *testing.T, f *fixture) {
+			f.links[0].onEndorse = func(p proposal) error {
+				return refusedBy(&evidence.Refusal{Code: code, Message: "statement version 2"}, p.orgs...)
+			}
+			a, got := f.NewAnchorer(), newAnswers()
+			for n := range uint64(500) {
+				require.NoError(t, a.Add(t.Context(), entry(n), got.of(entry(n))))
+			}
+			require.NoError(t, a.Close(t.Context()))
+			require.Len(t, got.errs, 500)
+			for _, errs := range got.errs {
+				require.Len(t, errs, 1)
+				assert.False(t, IsPoison(errs[0]))
+				r, ok := RefusalOf(errs[0])
+				require.True(t, ok)
+				assert.Equal(t, code, r.Code)
+			}
+			assert.Less(t, f.links[0].endorses, 40, "the batch is not taken apart to the last entry")
+		})
+	}
+}
+
 func TestTooLargeIsHalved(t *testing.T) {
 	bubble(t, func(c *Config) { c.BatchMax = 64 }, func(t *testing.T, f *fixture) {
 		f.links[0].onEndorse = func(p proposal) error {

@@ -23,6 +23,7 @@ type Client struct {
 	ctx   context.Context // ends with Close
 	close context.CancelFunc
 	tasks sync.WaitGroup
+	gate  sync.RWMutex // held while a task starts, so that none does after Close
 }
 
 // Open connects to the gateway peers and waits until one answers. The caller closes the
@@ -72,7 +73,9 @@ func (c *Client) MSPID() string { return c.cfg.MSPID }
 
 // Close ends all connections. Transactions on their way end with UnknownError.
 func (c *Client) Close() error {
+	c.gate.Lock()
 	c.close()
+	c.gate.Unlock()
 	c.tasks.Wait()
 	return c.pool.close()
 }
@@ -253,14 +256,27 @@ func (c *Client) SubmitAsync(ctx context.Context, body evidence.Body) (*Pending,
 	handed := make(chan struct{})
 	o.handed = handed
 	p := &Pending{nonce: o.nonce, done: make(chan struct{})}
-	c.tasks.Go(func() {
+	if !c.start(func() {
 		defer close(p.done)
 		p.commit, p.err = c.run(ctx, o)
-	})
+	}) {
+		return nil, ErrClosed
+	}
 	select {
 	case <-handed:
 		return p, nil
 	case <-p.done:
 		return p, p.err
 	}
+}
+
+// start runs a task that Close waits for, and reports false if the client is closed.
+func (c *Client) start(task func()) bool {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.tasks.Go(task)
+	return true
 }

@@ -115,6 +115,12 @@ func IsPoison(err error) bool {
 	return errors.As(err, &p)
 }
 
+// IsUnknown reports whether the outcome is open: it may take effect yet.
+func IsUnknown(err error) bool {
+	var u *UnknownError
+	return errors.As(err, &u)
+}
+
 // IsNotFound reports whether the contract answered that there is no such thing.
 func IsNotFound(err error) bool {
 	r, ok := RefusalOf(err)

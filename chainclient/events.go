@@ -13,6 +13,9 @@ import (
 type Handler struct {
 	// Tx is called for each transaction that called the contract, valid or not, in order.
 	Tx func(context.Context, Tx) error
+	// Repeatable says that Tx bears to get the transactions of one block again after a crash.
+	// The position is then saved once for each block, not for each transaction.
+	Repeatable bool
 	// Block is called after the transactions of a block. It may be nil.
 	Block func(context.Context, Block) error
 }
@@ -142,32 +145,38 @@ func (f *follower) fits(b Block) error {
 
 // handle gives a block to the handler and moves the checkpoint along.
 func (f *follower) handle(ctx context.Context, b Block) error {
-	for _, tx := range b.Txs[min(f.pos.Tx, len(b.Txs)):] {
-		if tx.Contract != f.client.cfg.Contract {
-			continue
-		}
-		if f.handler.Tx != nil {
-			if err := f.handler.Tx(ctx, tx); err != nil {
-				return handlerError{err}
-			}
-		}
-		f.pos.Tx = tx.Index + 1
-		if tx.Index+1 < len(b.Txs) { // the last one is saved with its block
-			if err := f.save(); err != nil {
-				return err
-			}
-		}
+	if err := f.handleTxs(ctx, b); err != nil {
+		return err
 	}
 	if f.handler.Block != nil {
 		if err := f.handler.Block(ctx, b); err != nil {
-			if err := f.save(); err != nil {
-				return err
-			}
-			return handlerError{err}
+			return handlerError{errors.Join(err, f.checkpoint.Save(f.pos))}
 		}
 	}
 	f.pos.Block, f.pos.Tx, f.pos.Previous = b.Number+1, 0, hex.EncodeToString(b.Hash[:])
 	return f.save()
+}
+
+func (f *follower) handleTxs(ctx context.Context, b Block) error {
+	if f.handler.Tx == nil {
+		return nil
+	}
+	for _, tx := range b.Txs[min(f.pos.Tx, len(b.Txs)):] {
+		if tx.Contract != f.client.cfg.Contract {
+			continue
+		}
+		if err := f.handler.Tx(ctx, tx); err != nil {
+			return handlerError{errors.Join(err, f.checkpoint.Save(f.pos))}
+		}
+		f.pos.Tx = tx.Index + 1
+		if f.handler.Repeatable || tx.Index+1 == len(b.Txs) { // saved with the block
+			continue
+		}
+		if err := f.save(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *follower) save() error {

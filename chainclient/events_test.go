@@ -17,12 +17,14 @@ import (
 
 // memoryCheckpoint keeps the position and can fail.
 type memoryCheckpoint struct {
-	pos  Position
-	fail error
+	pos   Position
+	fail  error
+	saves int
 }
 
 func (m *memoryCheckpoint) Load() (Position, error) { return m.pos, nil }
 func (m *memoryCheckpoint) Save(p Position) error {
+	m.saves++
 	if m.fail == nil {
 		m.pos = p
 	}
@@ -112,6 +114,30 @@ func TestEventsFollowTheLedger(t *testing.T) {
 		assert.Equal(t, want, got)
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+func TestRepeatableEventsAreSavedOncePerBlock(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *fixture) {
+		for range 3 {
+			_, err := f.Submit(t.Context(), somePatient)
+			require.NoError(t, err)
+		}
+		for repeatable, want := range map[bool]int{true: 4, false: 7} { // blocks 0 to 2, the stop, and 3 transactions
+			cp, events := &memoryCheckpoint{}, 0
+			require.ErrorIs(t, f.Events(t.Context(), cp, Handler{Repeatable: repeatable,
+				Tx: func(context.Context, Tx) error { events++; return nil },
+				Block: func(_ context.Context, b Block) error {
+					if b.Number == 3 {
+						cp.fail = errStop
+						return errStop
+					}
+					return nil
+				}}), errStop)
+			assert.Equal(t, 3, events)
+			assert.Equal(t, uint64(3), cp.pos.Block)
+			assert.Equal(t, want, cp.saves)
+		}
 	})
 }
 

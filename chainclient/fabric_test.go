@@ -41,6 +41,11 @@ func derOf(t *testing.T, path string) []byte {
 // open returns a client of hospital number h (from 1) with all peers, its own first.
 func open(t *testing.T, n *devnet.Network, h int) *chainclient.Client {
 	t.Helper()
+	return openWith(t, n, h, func(*chainclient.Config) {})
+}
+
+func openWith(t *testing.T, n *devnet.Network, h int, change func(*chainclient.Config)) *chainclient.Client {
+	t.Helper()
 	hospitals := n.Hospitals()
 	own := hospitals[h-1]
 	cfg := chainclient.Config{
@@ -52,6 +57,7 @@ func open(t *testing.T, n *devnet.Network, h int) *chainclient.Client {
 		cfg.Peers = append(cfg.Peers, chainclient.Peer{Address: p.PeerEndpoint, TLSCACertPath: p.PeerTLSCA, ServerName: p.PeerTLSHostOverride, MSPID: p.MSPID})
 		cfg.Endorsers = append(cfg.Endorsers, p.MSPID)
 	}
+	change(&cfg)
 	raw, err := os.ReadFile(own.SignKey)
 	require.NoError(t, err)
 	key, err := smcrypto.ParsePrivateKeyPEM(raw)
@@ -94,7 +100,7 @@ func randomEntries(t *testing.T, hospital byte, n int) []evidence.Entry {
 func anchorAll(t *testing.T, a *chainclient.Anchorer, entries []evidence.Entry) ([]chainclient.Receipt, []error) {
 	t.Helper()
 	receipts, errs := make([]chainclient.Receipt, len(entries)), make([]error, len(entries))
-	done := make(chan struct{})
+	done := make(chan struct{}, len(entries)) // callbacks must not block
 	for i, e := range entries {
 		require.NoError(t, a.Add(t.Context(), e, func(r chainclient.Receipt, err error) {
 			receipts[i], errs[i] = r, err

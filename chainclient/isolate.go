@@ -1,63 +1,88 @@
 package chainclient
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/emrbridge/emrbridge/evidence"
 )
 
+// maxUnnamed is after how many unnamed refusals without a single success a batch is given
+// up: the fault is then not in the entries.
+const maxUnnamed = 8
+
+// isolation brings one batch to the ledger and takes out the entries that are refused.
+type isolation struct {
+	a        *Anchorer
+	anchored int
+	unnamed  []refused // entries that were refused alone, without being named
+}
+
+type refused struct {
+	item *item
+	err  error
+}
+
 // anchor brings the items to the ledger and answers each. Entries that the contract
-// refuses are taken out one by one, by the ids in its refusal or else by halving.
+// refuses are taken out by the ids in its refusal, or else by halving.
+//
+// An entry that the contract does not name is called poison only if others of its batch
+// went in: a contract that refuses everything has another quarrel than with the records.
 func (a *Anchorer) anchor(items []*item) {
+	s := &isolation{a: a}
+	s.run(items)
+	for _, u := range s.unnamed {
+		if r, ok := RefusalOf(u.err); ok && s.anchored > 0 {
+			u.item.done(Receipt{}, &PoisonError{ID: u.item.entry.ID, Refusal: r})
+		} else {
+			u.item.done(Receipt{}, u.err)
+		}
+	}
+}
+
+func (s *isolation) run(items []*item) {
 	for len(items) > 0 {
-		err := a.attempt(items)
+		if s.anchored == 0 && len(s.unnamed) >= maxUnnamed {
+			answerAll(items, s.unnamed[0].err)
+			return
+		}
+		err := s.a.attempt(items)
 		if err == nil {
+			s.anchored += len(items)
 			return
 		}
-		refusal, refused := RefusalOf(err)
-		if !refused && !tooLarge(err) {
-			answerAll(items, fmt.Errorf("batch of %d entries: %w", len(items), err))
-			return
-		}
-		if refused && !isolates(refusal.Code) {
-			answerAll(items, err) // it is about the hospital or the statement
-			return
-		}
-		if len(items) == 1 {
-			items[0].done(Receipt{}, alone(items[0], refusal, err))
+		refusal, isRefusal := RefusalOf(err)
+		if (isRefusal && !isolates(refusal)) || (!isRefusal && !tooLarge(err)) {
+			answerAll(items, fmt.Errorf("batch of %d entries: %w", len(items), err)) // it is about the hospital, the statement or the network
 			return
 		}
 		poison, rest := split(items, refusal)
-		if len(poison) == 0 {
-			a.anchor(items[:len(items)/2])
+		switch {
+		case len(poison) > 0:
+			s.a.cfg.Logger.Warn("entries are refused, the others of the batch go on", "code", string(refusal.Code), "refused", len(poison), "batch", len(items))
+			for _, it := range poison {
+				it.done(Receipt{}, &PoisonError{ID: it.entry.ID, Refusal: refusal})
+			}
+			items = rest
+		case len(items) == 1:
+			s.unnamed = append(s.unnamed, refused{items[0], err})
+			return
+		default:
+			s.run(items[:len(items)/2])
 			items = items[len(items)/2:]
-			continue
 		}
-		a.cfg.Logger.Warn("entries are refused, the others of the batch go on", "code", string(refusal.Code), "refused", len(poison), "batch", len(items))
-		for _, it := range poison {
-			it.done(Receipt{}, &PoisonError{ID: it.entry.ID, Refusal: refusal})
-		}
-		items = rest
 	}
 }
 
 // isolates reports refusals that single entries of a batch cause.
-func isolates(code evidence.Code) bool {
-	switch code {
-	case evidence.CodeConflict, evidence.CodeUnauthorized, evidence.CodeMalformed, evidence.CodeLimit:
+func isolates(r *evidence.Refusal) bool {
+	switch r.Code {
+	case evidence.CodeConflict, evidence.CodeMalformed, evidence.CodeLimit:
 		return true
+	case evidence.CodeUnauthorized:
+		return len(r.IDs) > 0 // else the hospital itself is meant
 	default:
 		return false
 	}
-}
-
-// alone returns the error for an entry that fails in a batch of its own.
-func alone(it *item, refusal *evidence.Refusal, err error) error {
-	if refusal == nil {
-		return err
-	}
-	return &PoisonError{ID: it.entry.ID, Refusal: refusal}
 }
 
 // split parts the items that the refusal names from the rest.
@@ -106,10 +131,4 @@ func answerAll(items []*item, err error) {
 	for _, it := range items {
 		it.done(Receipt{}, err)
 	}
-}
-
-// IsUnknown reports whether the outcome is open: it may take effect yet.
-func IsUnknown(err error) bool {
-	var u *UnknownError
-	return errors.As(err, &u)
 }

@@ -367,6 +367,52 @@ func TestStreamsLeaveAPeerThatHangs(t *testing.T) {
 	})
 }
 
+// A gateway that answers but waits for another organisation's peer.
+func TestForeignEndorserThatHangs(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *fixture) {
+		f.links[2].setHung(true)
+		for _, l := range f.links {
+			l.onEndorse = func(p proposal) error {
+				if slices.Contains(p.orgs, "H3MSP") {
+					time.Sleep(f.cfg.EndorseTimeout)
+					return status.Error(codes.DeadlineExceeded, "endorsement timeout expired while collecting endorsements")
+				}
+				return nil
+			}
+		}
+		for range 5 {
+			begin := time.Now()
+			c, err := f.Submit(t.Context(), somePatient)
+			require.NoError(t, err)
+			assert.LessOrEqual(t, c.Attempts, 2)
+			assert.Less(t, time.Since(begin), f.cfg.EndorseTimeout+probeTimeout+2*time.Second)
+		}
+		f.links[2].setHung(false)
+	})
+}
+
+// While the ordering is slow many transactions are asked for; the stream ends all that.
+func TestManyWaitForASlowBlock(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *fixture) {
+		f.ledger.delay = 20 * time.Second
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 400 {
+			wg.Go(func() {
+				_, err := f.Submit(t.Context(), somePatient)
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		assert.Less(t, time.Since(begin), 21*time.Second)
+		asks := 0
+		for _, l := range f.links {
+			asks += l.asks
+		}
+		assert.Less(t, asks, 5*maxAsking*4)
+	})
+}
+
 func TestEndorsersTakeTurns(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, f *fixture) {
 		asked := map[string]int{}

@@ -85,7 +85,7 @@ func (t *tracker) await(ctx context.Context, w *watch, d time.Duration) (outcome
 			return outcome{}, errUndecided
 		case <-timer.C:
 		}
-		out, err := t.ask(ctx, w.txID, t.patient)
+		out, err := t.askFor(ctx, w)
 		if err == nil {
 			time.AfterFunc(overtakenAfter, func() { t.overtaken(out.block) })
 			return out, nil
@@ -94,6 +94,20 @@ func (t *tracker) await(ctx context.Context, w *watch, d time.Duration) (outcome
 			(&backoff{last: backoffMin}).sleep(ctx)
 		}
 	}
+}
+
+// askFor asks for the transaction of w until the stream has told of it.
+func (t *tracker) askFor(ctx context.Context, w *watch) (outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-w.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return t.ask(ctx, w.txID, t.patient)
 }
 
 // ask asks the peers, each for at most d, what became of a transaction.
