@@ -20,7 +20,7 @@ type endorsers struct {
 }
 
 func newEndorsers(cfg Config) *endorsers {
-	return &endorsers{own: cfg.MSPID, all: cfg.Endorsers, need: cfg.EndorsersNeeded, now: cfg.Clock, health: map[string]health{}}
+	return &endorsers{own: cfg.MSPID, all: cfg.Endorsers, need: cfg.EndorsersNeeded, now: time.Now, health: map[string]health{}}
 }
 
 // choose returns the organisations for the next attempt. If too few are in good health,
