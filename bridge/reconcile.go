@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -77,8 +76,16 @@ func (p *Pipeline) eachHeader(ctx context.Context, stream, filter string, see fu
 	if err != nil {
 		return err
 	}
-	for left := info.NumPending; left > 0; {
-		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+	if info.NumPending == 0 {
+		return nil
+	}
+	it, err := c.Messages(jetstream.PullMaxMessages(1000))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
@@ -87,12 +94,10 @@ func (p *Pipeline) eachHeader(ctx context.Context, stream, filter string, see fu
 		}
 		at, err := m.Metadata()
 		if err != nil {
-			return errors.Join(errors.New("message without metadata"), err)
+			return fmt.Errorf("message without metadata: %w", err)
 		}
-		left = at.NumPending
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if at.NumPending == 0 {
+			return nil
 		}
 	}
-	return nil
 }

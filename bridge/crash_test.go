@@ -1,0 +1,3 @@
+package bridge
+
+func runCrashChild() bool { return false }

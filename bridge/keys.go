@@ -1,0 +1,69 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/smcrypto"
+)
+
+// dataKeys is the part of custody that keys for data at rest come from.
+type dataKeys interface {
+	DataKey(ctx context.Context, use keystore.DataUse, version uint32) (uint32, smcrypto.Key, error)
+}
+
+// Keys are the keys of bus and quarantine. None of them prints.
+type Keys struct {
+	// Bus seals bodies under the current key and opens those of earlier ones.
+	Bus bus.Cipher
+	// Quarantine does the same for refused input.
+	Quarantine bus.Cipher
+	// File encrypts the files of the embedded server, Route hashes routing hints. Both come
+	// from the first key of the bus and outlive its rotation: the files could not be read and
+	// the order of patients on the way would be lost otherwise.
+	File, Route []byte
+}
+
+// String never shows keys.
+func (Keys) String() string { return "[redacted]" }
+
+// LoadKeys takes the keys from custody.
+func LoadKeys(ctx context.Context, c dataKeys, p smcrypto.Provider) (Keys, error) {
+	var k Keys
+	var err error
+	if k.Bus, err = cipherFor(ctx, c, p, keystore.UseBus); err != nil {
+		return Keys{}, err
+	}
+	if k.Quarantine, err = cipherFor(ctx, c, p, keystore.UseQuarantine); err != nil {
+		return Keys{}, err
+	}
+	_, first, err := c.DataKey(ctx, keystore.UseBus, 1)
+	if err != nil {
+		return Keys{}, fmt.Errorf("bridge: first key of the bus: %w", err)
+	}
+	if k.File, err = smcrypto.HKDF(p, first[:], nil, "emrbridge/bus-files/v1", 32); err != nil {
+		return Keys{}, fmt.Errorf("bridge: key of the bus's files: %w", err)
+	}
+	if k.Route, err = smcrypto.HKDF(p, first[:], nil, "emrbridge/bus-lanes/v1", 32); err != nil {
+		return Keys{}, fmt.Errorf("bridge: key of lanes: %w", err)
+	}
+	return k, nil
+}
+
+func cipherFor(ctx context.Context, c dataKeys, p smcrypto.Provider, use keystore.DataUse) (bus.Cipher, error) {
+	version, current, err := c.DataKey(ctx, use, 0)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: key for %s: %w", use, err)
+	}
+	var older []smcrypto.Key
+	for v := version - 1; v >= 1; v-- {
+		_, key, err := c.DataKey(ctx, use, v)
+		if err != nil {
+			return nil, fmt.Errorf("bridge: key %d for %s: %w", v, use, err)
+		}
+		older = append(older, key)
+	}
+	return bus.NewCipher(p, current, older...), nil
+}
