@@ -6,7 +6,7 @@ import (
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
 
-// Reader derives keys of records and of data at rest from a keystore that another process
+// Reader derives tags, and keys of records and of data at rest, from a keystore that another process
 // may have open: for the verifier and for showing quarantined input. It can neither sign,
 // decrypt nor change anything. What the other process changes in the meantime is seen by
 // the next Reader. It is safe for concurrent use.
@@ -38,3 +38,11 @@ func (r *Reader) DataKey(ctx context.Context, use DataUse, version uint32) (uint
 
 // Close overwrites the keys in memory.
 func (r *Reader) Close() error { return r.f.Close() }
+
+// PatientToken is sig_p of an identity; see Custody.
+func (r *Reader) PatientToken(ctx context.Context, id Identity) (Token, error) {
+	return r.f.PatientToken(ctx, id)
+}
+
+// Tag is the on-chain index key of a patient token; see Custody.
+func (r *Reader) Tag(ctx context.Context, token Token) (Tag, error) { return r.f.Tag(ctx, token) }

@@ -123,7 +123,7 @@ func auditConfig(ctx context.Context, c *config.Config, chain *chainclient.Clien
 		return cfg, none, err
 	}
 	defer smcrypto.Zero(pass)
-	ks, err := keystore.OpenReadOnly(ctx, c.Keystore.Dir, pass)
+	ks, err := keystore.OpenReader(ctx, c.Keystore.Dir, pass)
 	if err != nil {
 		return cfg, none, fmt.Errorf("%w (--no-keys verifies without)", err)
 	}

@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/intake"
+	"github.com/emrbridge/emrbridge/bridge/retrieve"
+	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/chainclient"
+	"github.com/emrbridge/emrbridge/config"
+	"github.com/emrbridge/emrbridge/gateway"
+	"github.com/emrbridge/emrbridge/guard"
+	"github.com/emrbridge/emrbridge/internal/obs"
+	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/recordstore/embedded"
+	"github.com/emrbridge/emrbridge/smcrypto"
+)
+
+// site holds everything that a running bridge is made of, from the ground up. close undoes
+// open in reverse.
+type site struct {
+	config   *config.Config
+	log      *slog.Logger
+	provider smcrypto.Provider
+	roots    []*smcrypto.Certificate
+	metrics  *prometheus.Registry
+	ready    *obs.Readiness
+
+	keys       *keystore.File
+	secrets    derived
+	guard      *guard.Guard
+	bus        *bus.Bus
+	store      *embedded.Store
+	chain      *chainclient.Client
+	quarantine *intake.Quarantine
+
+	undo []func() error
+}
+
+// derived are the keys that other parts need, all drawn from custody's data key of the bus.
+type derived struct {
+	bus                smcrypto.Key
+	older              []smcrypto.Key
+	disk, lanes, guard []byte
+}
+
+// openSite builds what every role needs. On an error nothing stays open.
+func openSite(ctx context.Context, c *config.Config, log *slog.Logger) (_ *site, err error) {
+	s := &site{config: c, log: log, metrics: obs.NewRegistry(), ready: &obs.Readiness{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		s.openCrypto, s.openKeys, s.openGuard, s.openStore, s.openChain, s.openBus, s.openQuarantine,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// close ends what was opened, the last first.
+func (s *site) close() error {
+	var errs []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		errs = append(errs, s.undo[i]())
+	}
+	s.undo = nil
+	return errors.Join(errs...)
+}
+
+func (s *site) later(f func() error) { s.undo = append(s.undo, f) }
+
+// openCrypto chooses the provider and proves both with known answers: fail closed.
+func (s *site) openCrypto(context.Context) error {
+	p, err := smcrypto.ProviderByName(s.config.Crypto.Provider)
+	if err != nil {
+		return err
+	}
+	if err := smcrypto.SelfTest(p); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(s.config.Chain.Authority)
+	if err != nil {
+		return err
+	}
+	s.roots, err = smcrypto.ParseCertificates(text)
+	s.provider = p
+	return err
+}
+
+func (s *site) openKeys(ctx context.Context) error {
+	ks, err := openKeystore(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	s.keys = ks
+	s.later(ks.Close)
+	h, err := ks.Hospital(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Number != s.config.Hospital.Number || h.MSPID != s.config.Hospital.MSP {
+		return fmt.Errorf("the keystore belongs to %s (%d), the configuration to %s (%d): change hospital, or keystore.dir",
+			h.MSPID, h.Number, s.config.Hospital.MSP, s.config.Hospital.Number)
+	}
+	return s.deriveSecrets(ctx)
+}
+
+// deriveSecrets draws the keys of the bus, of its disk, of the lanes and of the hand-over
+// state in Redis from one data key, so that a rotation is one operation of custody.
+func (s *site) deriveSecrets(ctx context.Context) error {
+	version, key, err := s.keys.DataKey(ctx, keystore.UseBus, 0)
+	if err != nil {
+		return err
+	}
+	s.secrets.bus = key
+	first := key
+	for v := version - 1; v >= 1; v-- {
+		_, old, err := s.keys.DataKey(ctx, keystore.UseBus, v)
+		if err != nil {
+			return err
+		}
+		s.secrets.older = append(s.secrets.older, old)
+		first = old
+	}
+	for info, to := range map[string]*[]byte{
+		"emrbridge/bus-disk/v1": &s.secrets.disk, "emrbridge/lanes/v1": &s.secrets.lanes, "emrbridge/guard/v1": &s.secrets.guard,
+	} {
+		if *to, err = smcrypto.HKDF(s.provider, first[:], nil, info, 32); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *site) openGuard(ctx context.Context) error {
+	r := s.config.Redis
+	cfg := guard.Config{Embedded: r.Addr == "", Username: r.Username, DB: r.DB, Key: s.secrets.guard}
+	if r.Addr != "" {
+		cfg.Addrs = []string{r.Addr}
+	}
+	if r.PasswordFile != "" {
+		b, err := os.ReadFile(r.PasswordFile)
+		if err != nil {
+			return err
+		}
+		cfg.Password = strings.TrimRight(string(b), "\r\n")
+	}
+	if r.TLS {
+		pool, err := certPool(r.CAFile)
+		if err != nil {
+			return err
+		}
+		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	cfg.OnState = func(healthy bool, cause error) {
+		if healthy {
+			s.log.Info("redis is back")
+		} else {
+			s.log.Warn("redis is away; replay protection and limits go on in this process", "cause", cause)
+		}
+	}
+	g, err := guard.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	s.guard = g
+	s.later(g.Close)
+	s.ready.Add("redis", func(context.Context) error { return g.Healthy() })
+	return nil
+}
+
+// certPool reads authorities from a PEM file; none means the system's.
+func certPool(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return pool, nil
+}
+
+func (s *site) openStore(ctx context.Context) error {
+	store, err := embedded.Open(ctx, s.config.Store.Dir, embedded.Options{})
+	if err != nil {
+		return err
+	}
+	s.store = store
+	s.later(store.Close)
+	s.ready.Add("store", func(ctx context.Context) error { _, err := store.Stats(ctx); return err })
+	return nil
+}
+
+func (s *site) openChain(ctx context.Context) error {
+	chain, err := openChain(ctx, s.config, s.keys, s.log.With("part", "chain"))
+	if err != nil {
+		return err
+	}
+	s.chain = chain
+	s.later(chain.Close)
+	s.ready.Add("chain", chain.Ready)
+	return nil
+}
+
+func (s *site) openBus(ctx context.Context) error {
+	c := s.config.Bus
+	cfg := bus.Config{
+		URLs: c.URLs, CredsFile: c.Creds, Logger: s.log.With("part", "bus"),
+		Cipher: bus.NewCipher(s.provider, s.secrets.bus, s.secrets.older...),
+		Limits: topology.Limits{Replicas: c.Replicas},
+	}
+	if len(c.URLs) == 0 {
+		cfg.Dir, cfg.Key, cfg.MaxStore = s.config.Dir("bus"), s.secrets.disk, int64(c.MaxBytes)
+	} else if c.CAFile != "" {
+		pool, err := certPool(c.CAFile)
+		if err != nil {
+			return err
+		}
+		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	b, err := bus.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	s.bus = b
+	s.later(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return b.Close(ctx)
+	})
+	s.ready.Add("bus", func(context.Context) error { return b.Ready() })
+	return nil
+}
+
+func (s *site) openQuarantine(ctx context.Context) error {
+	cipher, err := quarantineCipher(ctx, s.provider, s.keys)
+	if err != nil {
+		return err
+	}
+	s.quarantine, err = intake.OpenQuarantine(s.config.Dir("quarantine"), cipher, intake.QuarantineLimits{})
+	return err
+}
+
+// quarantineCipher opens with every version of the quarantine key and seals with the last.
+func quarantineCipher(ctx context.Context, p smcrypto.Provider, ks dataKeys) (bus.Cipher, error) {
+	version, key, err := ks.DataKey(ctx, keystore.UseQuarantine, 0)
+	if err != nil {
+		return nil, err
+	}
+	var older []smcrypto.Key
+	for v := version - 1; v >= 1; v-- {
+		_, old, err := ks.DataKey(ctx, keystore.UseQuarantine, v)
+		if err != nil {
+			return nil, err
+		}
+		older = append(older, old)
+	}
+	return bus.NewCipher(p, key, older...), nil
+}
+
+// retrieval is the part of a site that talks to other hospitals.
+type retrieval struct {
+	requester *retrieve.Requester
+	desk      *retrieve.Desk
+	client    *gateway.Client
+	server    *gateway.Server
+}
+
+// openRetrieval builds owner, requester and desk over the open parts.
+func (s *site) openRetrieval() (*retrieval, error) {
+	c := s.config
+	cert, err := tls.LoadX509KeyPair(c.Gateway.Cert, c.Gateway.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gateway certificate: %w", err)
+	}
+	pool, err := certPool(c.Gateway.CA)
+	if err != nil {
+		return nil, err
+	}
+	ledger := chainLedger{s.chain}
+	trust, err := retrieve.NewTrust(ledger, s.roots, s.provider, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &retrieval{}
+	if r.client, err = gateway.NewClient(gateway.ClientConfig{Certificate: cert, Authority: pool}); err != nil {
+		return nil, err
+	}
+	s.later(func() error { r.client.Close(); return nil })
+	r.requester, err = retrieve.NewRequester(retrieve.RequesterConfig{
+		MSP: c.Hospital.MSP, Number: c.Hospital.Number, Ledger: ledger, Trust: trust, Custody: s.keys,
+		Peer: r.client, Provider: s.provider, SpoolDir: c.Dir("spool"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.desk, err = retrieve.NewDesk(c.Hospital.MSP, ledger, s.keys); err != nil {
+		return nil, err
+	}
+	owner, err := retrieve.NewOwner(retrieve.OwnerConfig{
+		MSP: c.Hospital.MSP, Number: c.Hospital.Number, Ledger: ledger, Trust: trust, Custody: s.keys,
+		Store: s.store, Provider: s.provider, GrantTime: c.Gateway.GrantTime.D(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.server, err = gateway.NewServer(gateway.ServerConfig{
+		MSP: c.Hospital.MSP, Certificate: cert, Authority: pool, Owner: owner, Members: trust,
+		Guard: gatewayGuard{s.guard, c.Gateway.RateLimit}, Provider: s.provider, Logger: s.log.With("part", "gateway"),
+	})
+	return r, err
+}
+
+// dataKeys gives keys for data at rest.
+type dataKeys interface {
+	DataKey(ctx context.Context, use keystore.DataUse, version uint32) (uint32, smcrypto.Key, error)
+}

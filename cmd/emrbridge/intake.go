@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
+	"github.com/emrbridge/emrbridge/bridge/intake"
+	"github.com/emrbridge/emrbridge/bridge/normalize"
+	"github.com/emrbridge/emrbridge/config"
+	"github.com/emrbridge/emrbridge/record"
+)
+
+// mediaHL7 is the media type of HL7 v2 in ER7 encoding.
+const mediaHL7 = "x-application/hl7-v2+er7"
+
+// hl7Parser reads messages back from the bus for the normalize stage.
+func hl7Parser(c *config.Config) normalize.Parser {
+	mapper := hl7.NewMapper(hl7.MappingConfig{Zone: c.Location()})
+	return func(_ context.Context, in normalize.Input) (*record.Record, error) {
+		return mapper.Map(hl7.Source{
+			Raw: in.Raw, Charset: in.Charset, HospitalNumber: c.Hospital.Number, HospitalMSP: c.Hospital.MSP, ReceivedAt: in.ReceivedAt,
+		})
+	}
+}
+
+// receiver joins the HL7 adapter to the intake and to the quarantine.
+func (s *site) receiver(in *intake.Intake, l config.Listener) (*hl7.Receiver, error) {
+	charset, ok := hl7.CharsetByName(l.Charset)
+	if !ok {
+		return nil, fmt.Errorf("hl7 listener %s: charset %q is not known", l.Name, l.Charset)
+	}
+	return &hl7.Receiver{
+		Charset:       hl7.CharsetPolicy{Default: charset},
+		Ack:           hl7.Ack{Application: "EMRBRIDGE", Facility: s.config.Hospital.MSP},
+		Mapper:        hl7.NewMapper(hl7.MappingConfig{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
+		RejectUnknown: !s.config.HL7.AcceptUnknown,
+		Submit: func(ctx context.Context, m hl7.Submission) error {
+			_, err := in.Submit(ctx, intake.Submission{
+				Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: mediaHL7,
+				Charset: m.Charset, Peer: m.Peer, RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt,
+			})
+			return err
+		},
+		Quarantine: func(ctx context.Context, raw []byte, why hl7.Reason) error {
+			_, err := s.quarantine.Put(ctx, intake.Refused{
+				Raw: raw, Code: strconv.Itoa(int(why.Fault.Code)), Reason: why.Fault.Diagnostics, Stage: "hl7/" + l.Name,
+				Sender: why.Sender, ControlID: why.ControlID, Kind: why.Kind, Peer: why.Peer,
+				ReceivedAt: why.ReceivedAt, Truncated: why.Truncated, Size: why.Size,
+			})
+			return err
+		},
+		QuarantineFailed: func(why hl7.Reason, err error) {
+			s.log.Error("refused input could not be kept; the sender still has it", "listener", l.Name, "why", why, "err", err)
+		},
+	}, nil
+}
+
+// listen opens an MLLP endpoint.
+func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener) (*mllp.Server, net.Listener, error) {
+	r, err := s.receiver(in, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := mllp.Config{
+		Handler: mllp.ForReceiver(r), MaxFrame: int(l.MaxFrame), MaxConns: l.MaxConnections,
+		IdleTimeout: l.IdleTimeout.D(), ReadTimeout: l.FrameTimeout.D(), FrameTimeout: l.FrameTimeout.D(), WriteTimeout: l.WriteTimeout.D(),
+		Observe: func(e mllp.Event) {
+			s.log.Debug("mllp", "listener", l.Name, "event", e.Kind.String(), "peer", e.Peer)
+		},
+	}
+	if l.TLS.Enabled() {
+		if cfg.TLS, err = serverTLS(l.TLS); err != nil {
+			return nil, nil, fmt.Errorf("hl7 listener %s: %w", l.Name, err)
+		}
+	}
+	srv, err := mllp.New(cfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("hl7 listener %s: %w", l.Name, err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.Addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("hl7 listener %s: %w (is the address taken? change hl7.listeners[].addr)", l.Name, err)
+	}
+	return srv, listener, nil
+}
+
+func serverTLS(t config.TLS) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if t.ClientCA == "" {
+		return cfg, nil
+	}
+	if cfg.ClientCAs, err = certPool(t.ClientCA); err != nil {
+		return nil, err
+	}
+	cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	return cfg, nil
+}
+
+// addresses lists where messages are taken, for the start message.
+func addresses(ls []config.Listener) string {
+	out := make([]string, len(ls))
+	for i, l := range ls {
+		out[i] = l.Name + " " + l.Addr
+	}
+	return strings.Join(out, ", ")
+}
