@@ -229,7 +229,7 @@ func TestRepeatedDeliveryBringsTheSameGrants(t *testing.T) {
 }
 
 func TestGrantEnds(t *testing.T) {
-	now := time.Now()
+	now := time.Now().Add(time.Second) // not before the consent
 	var mu sync.Mutex
 	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	p := newPair(t, func(c *retrieve.OwnerConfig) { c.Now = clock }, nil)
