@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 const testMedia = "text/x-test"
 
 var testTuning = tuning{tries: 3, retryMin: 5 * time.Millisecond, retryMax: 20 * time.Millisecond, gateMin: 10 * time.Millisecond,
-	gateMax: 100 * time.Millisecond, fetchWait: 500 * time.Millisecond}
+	gateMax: 100 * time.Millisecond, pullExpiry: 2 * time.Second}
 
 // rig is a hospital in a folder: everything real but the ledger's network.
 type rig struct {

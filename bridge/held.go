@@ -36,20 +36,20 @@ func (h *held) init(budget int64) {
 	h.finished, h.order = make(map[uint64]time.Time, remember), make([]uint64, remember)
 }
 
-// wait returns the free part of the budget once it holds a message of the largest size, or
-// once nothing is in hand.
-func (h *held) wait(ctx context.Context, largest int64) (int64, error) {
+// wait returns once the budget has room for a message of the largest size, or nothing is in
+// hand.
+func (h *held) wait(ctx context.Context, largest int64) error {
 	for {
 		h.mu.Lock()
 		free, none := h.budget-h.bytes, len(h.items) == 0
 		h.mu.Unlock()
-		if need := largest + overhead; free >= need || none {
-			return max(free, need), nil
+		if free >= largest+overhead || none {
+			return nil
 		}
 		select {
 		case <-h.freed:
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

@@ -24,8 +24,9 @@ import (
 //   - A message is acknowledged only after everything that the handler returned is durable.
 //   - With lanes, messages of one lane (one patient) are handled one after another, in the
 //     order of the stream, also across tries, outages and restarts: a lane keeps its message
-//     until it is done or set aside, and at start the consumer is put back to the oldest
-//     message that is not done. Nothing is ever handed back to the server to come later.
+//     until it is done or set aside, nothing is handed back to the server to come later, and
+//     when a delivery was missed, or at start, delivery begins again at the oldest message
+//     that is not done.
 //   - A message that fails for its own sake is set aside after a bounded number of tries and
 //     holds up its lane no longer than that.
 //   - A neighbour's absence is nobody's failure: the stage waits (gate) and goes on by itself.
@@ -54,7 +55,7 @@ type tuning struct {
 	retryMin, retryMax time.Duration // pauses between tries of an item
 	gateMin, gateMax   time.Duration // pauses between probes of a neighbour
 	budget             int64         // bytes in hand
-	fetchWait          time.Duration // longest wait of one pull
+	pullExpiry         time.Duration // of one request for messages; silence for as long ends a session
 	ackWait            time.Duration // of the consumer
 }
 
@@ -74,7 +75,7 @@ func (t tuning) withDefaults() tuning {
 	def(&t.retryMax, 5*time.Second)
 	def(&t.gateMin, 250*time.Millisecond)
 	def(&t.gateMax, 15*time.Second)
-	def(&t.fetchWait, 2*time.Second)
+	def(&t.pullExpiry, 10*time.Second)
 	return t
 }
 
@@ -124,16 +125,24 @@ func (w *worker) run(stop, kill context.Context) {
 // laneQueue is how many messages may wait in a lane before the puller waits.
 const laneQueue = 4096
 
-// pull fetches messages and dispatches them until ctx ends.
+// pull takes messages and dispatches them until ctx ends.
 func (w *worker) pull(ctx context.Context, dispatch func(*item, uint64)) {
 	pause := w.tune.retryMin
-	reset := true
 	for ctx.Err() == nil {
-		err := w.session(ctx, reset, dispatch)
+		began := time.Now()
+		err := w.session(ctx, dispatch)
 		if ctx.Err() != nil {
 			return
 		}
-		reset = false // what is in hand is in order already
+		if errors.Is(err, errGap) {
+			// Once in a while this is the network; all the time it is a second process at work.
+			w.log.Warn("delivery begins again at the oldest message", "stage", w.name, "error", err)
+			sleep(ctx, w.tune.retryMin)
+			continue
+		}
+		if time.Since(began) > w.tune.gateMax {
+			pause = w.tune.retryMin
+		}
 		w.log.Warn("stage waits for the bus", "stage", w.name, "error", err)
 		w.metrics.Waiting(w.name, neighbourBus, true)
 		sleep(ctx, pause)
@@ -141,55 +150,53 @@ func (w *worker) pull(ctx context.Context, dispatch func(*item, uint64)) {
 	}
 }
 
-// session pulls until something fails.
-func (w *worker) session(ctx context.Context, reset bool, dispatch func(*item, uint64)) error {
-	c, err := w.bus.JetStream().Consumer(ctx, w.stream, w.consumer)
+// errGap reports a delivery that did not arrive. The server would send it again later, behind
+// newer messages of the same patient, so the session ends and begins again in order.
+var errGap = errors.New("a delivery was lost")
+
+// session pulls until something fails. It begins with the oldest message that was not
+// acknowledged; what is in hand or done is recognised.
+func (w *worker) session(ctx context.Context, dispatch func(*item, uint64)) error {
+	js := w.bus.JetStream()
+	c, err := js.Consumer(ctx, w.stream, w.consumer)
 	if err != nil {
 		return fmt.Errorf("consumer %s of %s: %w", w.consumer, w.stream, err)
 	}
-	if reset {
-		// After a crash the server would deliver new messages before those that were in hand.
-		if _, err := w.bus.JetStream().ResetConsumer(ctx, w.stream, w.consumer); err != nil {
-			return fmt.Errorf("reset consumer %s of %s: %w", w.consumer, w.stream, err)
-		}
+	reset, err := js.ResetConsumer(ctx, w.stream, w.consumer)
+	if err != nil {
+		return fmt.Errorf("reset consumer %s of %s: %w", w.consumer, w.stream, err)
 	}
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(pullAhead, w.bus.Limits().MaxMessage+overhead),
+		jetstream.PullExpiry(w.tune.pullExpiry), jetstream.PullHeartbeat(w.tune.pullExpiry/2))
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", w.stream, err)
+	}
+	defer it.Stop()
 	w.metrics.Waiting(w.name, neighbourBus, false)
-	for ctx.Err() == nil {
-		free, err := w.held.wait(ctx, int64(w.bus.Limits().MaxMessage))
+	for next := reset.Delivered.Consumer + 1; ; next++ {
+		if err := w.held.wait(ctx, int64(w.bus.Limits().MaxMessage)); err != nil {
+			return err
+		}
+		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return err
+			return fmt.Errorf("pull from %s: %w", w.stream, err)
 		}
-		if err := w.fetch(ctx, c, free, dispatch); err != nil {
-			return err
+		info, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("message of %s without metadata: %w", w.stream, err)
 		}
+		if info.Sequence.Consumer != next {
+			return fmt.Errorf("%w: %d came where %d was due", errGap, info.Sequence.Consumer, next)
+		}
+		w.accept(m, info, dispatch)
 	}
-	return nil
 }
 
-func (w *worker) fetch(ctx context.Context, c jetstream.Consumer, free int64, dispatch func(*item, uint64)) error {
-	wait, cancel := context.WithTimeout(ctx, w.tune.fetchWait)
-	defer cancel()
-	batch, err := c.FetchBytes(int(free), jetstream.FetchContext(wait))
-	if err != nil {
-		return fmt.Errorf("fetch from %s: %w", w.stream, err)
-	}
-	for m := range batch.Messages() {
-		w.accept(m, dispatch)
-	}
-	err = batch.Error()
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("fetch from %s: %w", w.stream, err)
-	}
-	return nil
-}
+// pullAhead is how many messages are asked for before they are needed.
+const pullAhead = 256
 
 // accept takes a delivered message in hand, unless it is there already or done.
-func (w *worker) accept(m jetstream.Msg, dispatch func(*item, uint64)) {
-	info, err := m.Metadata()
-	if err != nil {
-		w.log.Error("message without stream metadata", "stage", w.name, "error", err)
-		return
-	}
+func (w *worker) accept(m jetstream.Msg, info *jetstream.MsgMetadata, dispatch func(*item, uint64)) {
 	it := &item{msg: m, seq: info.Sequence.Stream, at: info.Timestamp, size: int64(len(m.Data())) + 1024}
 	switch w.held.take(it) {
 	case takenDone: // its acknowledgement was lost
