@@ -258,7 +258,7 @@ func chaos(f *fixture, rng *rand.Rand) {
 			switch {
 			case dice(20):
 				return status.Error(codes.Unavailable, "connection reset")
-			case dice(20):
+			case dice(20): //nolint:gocritic // thrown anew
 				return complained("failed to connect", p.orgs[len(p.orgs)-1])
 			}
 			return nil
@@ -267,7 +267,7 @@ func chaos(f *fixture, rng *rand.Rand) {
 			switch {
 			case dice(10):
 				return true, status.Error(codes.Unavailable, "connection reset")
-			case dice(10):
+			case dice(10): //nolint:gocritic // thrown anew
 				return false, status.Error(codes.Unavailable, "connection reset")
 			case dice(20):
 				return true, nil // the orderers lose it

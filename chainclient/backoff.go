@@ -18,7 +18,7 @@ type backoff struct{ last time.Duration }
 // next returns a pause between half and all of a time that doubles with each call.
 func (b *backoff) next() time.Duration {
 	b.last = min(max(2*b.last, backoffMin), backoffMax)
-	return b.last/2 + rand.N(b.last/2)
+	return b.last/2 + rand.N(b.last/2) //nolint:gosec // jitter needs no secret
 }
 
 // sleep pauses and reports false if ctx ended meanwhile.

@@ -132,10 +132,10 @@ func decodeTx(raw []byte, tx *Tx, namespace string) error {
 		into proto.Message
 	}{
 		{func() []byte { return raw }, &env},
-		{func() []byte { return env.GetPayload() }, &payload},
+		{env.GetPayload, &payload},
 		{func() []byte { return payload.GetHeader().GetChannelHeader() }, &channel},
 		{func() []byte { return payload.GetHeader().GetSignatureHeader() }, &signer},
-		{func() []byte { return signer.GetCreator() }, &creator},
+		{signer.GetCreator, &creator},
 	} {
 		if err := proto.Unmarshal(part.from(), part.into); err != nil {
 			return fmt.Errorf("%w: %w", errBlock, err)
@@ -167,10 +167,10 @@ func decodeCall(data []byte, tx *Tx, namespace string) error {
 		into proto.Message
 	}{
 		{func() []byte { return txn.GetActions()[0].GetPayload() }, &action},
-		{func() []byte { return action.GetChaincodeProposalPayload() }, &call},
-		{func() []byte { return call.GetInput() }, &spec},
+		{action.GetChaincodeProposalPayload, &call},
+		{call.GetInput, &spec},
 		{func() []byte { return action.GetAction().GetProposalResponsePayload() }, &response},
-		{func() []byte { return response.GetExtension() }, &result},
+		{response.GetExtension, &result},
 	} {
 		if err := proto.Unmarshal(part.from(), part.into); err != nil {
 			return fmt.Errorf("%w: %w", errBlock, err)

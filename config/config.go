@@ -166,7 +166,7 @@ func Default() Config {
 		Hospital: Hospital{Zone: "Asia/Shanghai"},
 		DataDir:  "data",
 		Crypto:   Crypto{Provider: "gmsm"},
-		Keystore: Keystore{PassphraseEnv: "EMRBRIDGE_PASSPHRASE"},
+		Keystore: Keystore{PassphraseEnv: "EMRBRIDGE_PASSPHRASE"}, //nolint:gosec // the name of a variable
 		Bus:      Bus{MaxBytes: 8 << 30, Replicas: 1},
 		HL7:      HL7{AcceptUnknown: true},
 		Chain: Chain{

@@ -242,9 +242,18 @@ func (b RequestAccess) Validate() error {
 		return malformed(b.Kind(), "reason")
 	case len(b.Staff) > 8:
 		return malformed(b.Kind(), "staff")
-	case b.Emergency && (b.Reason == "" || len(b.Staff) < 2 || b.Staff[0] == b.Staff[1] || b.Staff[0].IsZero() || b.Staff[1].IsZero()):
+	case b.Emergency:
+		return b.validateEmergency()
+	}
+	return nil
+}
+
+func (b RequestAccess) validateEmergency() error {
+	two := len(b.Staff) >= 2 && b.Staff[0] != b.Staff[1] && !b.Staff[0].IsZero() && !b.Staff[1].IsZero()
+	if b.Reason == "" || !two {
 		return malformed(b.Kind(), "emergency access needs a reason and two different members of staff")
-	case b.Emergency && b.Purpose != Treatment:
+	}
+	if b.Purpose != Treatment {
 		return malformed(b.Kind(), "emergency access is for treatment only")
 	}
 	return nil

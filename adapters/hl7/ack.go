@@ -3,6 +3,7 @@ package hl7
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -50,13 +51,15 @@ type Fault struct {
 // FaultOf describes an error of this package for an ERR segment. Any other error becomes
 // code 207 without its text, which may hold what a sender should not see.
 func FaultOf(err error) Fault {
-	switch e := err.(type) {
-	case *ParseError:
-		return Fault{Code: e.Code, Segment: e.Segment, Sequence: e.Sequence, Field: e.Field,
-			Diagnostics: e.Problem + " (byte " + strconv.Itoa(e.Offset) + ")"}
-	case *CharsetError:
-		f := Fault{Code: CodeDataType, Segment: "MSH", Sequence: 1, Field: 18, Diagnostics: e.Error()}
-		if e.Unknown {
+	var parse *ParseError
+	if errors.As(err, &parse) {
+		return Fault{Code: parse.Code, Segment: parse.Segment, Sequence: parse.Sequence, Field: parse.Field,
+			Diagnostics: parse.Problem + " (byte " + strconv.Itoa(parse.Offset) + ")"}
+	}
+	var charset *CharsetError
+	if errors.As(err, &charset) {
+		f := Fault{Code: CodeDataType, Segment: "MSH", Sequence: 1, Field: 18, Diagnostics: charset.Error()}
+		if charset.Unknown {
 			f.Code = CodeTableValue
 		}
 		return f
@@ -218,9 +221,8 @@ func (b *builder) raw(v string) *builder {
 }
 
 // text adds a field of plain text.
-func (b *builder) text(v string) *builder {
+func (b *builder) text(v string) {
 	b.out = b.d.appendEscaped(append(b.out, b.d.Field), v)
-	return b
 }
 
 // comps adds a field of components, without trailing empty ones.

@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -366,7 +367,8 @@ func (p CharsetPolicy) Decode(raw []byte) (text []byte, cs Charset, err error) {
 		return nil, cs, err
 	}
 	text, err = cs.Decode(raw)
-	if ce, ok := err.(*CharsetError); ok {
+	var ce *CharsetError
+	if errors.As(err, &ce) {
 		ce.Declared = declared
 	}
 	return text, cs, err

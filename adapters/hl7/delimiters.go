@@ -30,50 +30,49 @@ func (d *Delimiters) EncodingCharacters() []byte {
 // senders write by mistake (see parseDelimiters).
 const maxEncodingCharacters = 5
 
-// parseDelimiters reads MSH-1 and MSH-2 of a header segment line (without its end). It
-// returns the end of MSH-2 in the line.
+// parseDelimiters reads MSH-1 and MSH-2 of a header segment line (without its end).
 //
 // A doubled escape character in five, ^~\\&, is what a sender writes that escaped the
 // backslash once too often. It is read as ^~\& because no other reading leaves a
 // subcomponent separator.
-func parseDelimiters(line []byte) (d Delimiters, end int, problem string) {
+func parseDelimiters(line []byte) (d Delimiters, problem string) {
 	if len(line) < 5 {
-		return d, 0, "the segment ends before MSH-2"
+		return d, "the segment ends before MSH-2"
 	}
 	d.Field = line[3]
 	if !usableDelimiter(d.Field) {
-		return d, 0, "MSH-1 is not a printable ASCII separator"
+		return d, "MSH-1 is not a printable ASCII separator"
 	}
-	end = 4
+	end := 4
 	for end < len(line) && line[end] != d.Field {
 		end++
 	}
 	if end == len(line) {
-		return d, 0, "MSH-2 is not closed by the field separator"
+		return d, "MSH-2 is not closed by the field separator"
 	}
 	chars := line[4:end]
 	if len(chars) == 0 {
-		return d, 0, "MSH-2 is empty"
+		return d, "MSH-2 is empty"
 	}
 	if len(chars) > maxEncodingCharacters {
-		return d, 0, "MSH-2 has more than five characters"
+		return d, "MSH-2 has more than five characters"
 	}
 	if len(chars) == 5 && chars[2] == chars[3] {
 		chars = []byte{chars[0], chars[1], chars[2], chars[4]}
 	}
-	return d.assign(chars, end)
+	return d.assign(chars)
 }
 
 // assign gives the characters of MSH-2 their meaning and refuses clashes.
-func (d Delimiters) assign(chars []byte, end int) (Delimiters, int, string) {
+func (d Delimiters) assign(chars []byte) (Delimiters, string) {
 	var seen [256]bool
 	seen[d.Field] = true
 	for _, c := range chars {
 		if !usableDelimiter(c) {
-			return d, 0, "MSH-2 holds a character that cannot separate (letter, digit, control or non-ASCII)"
+			return d, "MSH-2 holds a character that cannot separate (letter, digit, control or non-ASCII)"
 		}
 		if seen[c] {
-			return d, 0, "MSH-1 and MSH-2 use one character for two purposes"
+			return d, "MSH-1 and MSH-2 use one character for two purposes"
 		}
 		seen[c] = true
 	}
@@ -82,7 +81,7 @@ func (d Delimiters) assign(chars []byte, end int) (Delimiters, int, string) {
 			*slot = chars[i]
 		}
 	}
-	return d, end, ""
+	return d, ""
 }
 
 // usableDelimiter reports whether a byte may separate: printable ASCII that is neither

@@ -123,13 +123,13 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 	text, cs, err := policy.Decode(line)
 	d, problem := Delimiters{}, ""
 	if err == nil {
-		d, _, problem = parseDelimiters(text)
+		d, problem = parseDelimiters(text)
 	}
 	if err == nil && problem == "" {
 		return readHeader(Segment{line: text, delims: &d}, d).clean(), cs, true
 	}
 	text = blankNonASCII(line)
-	if d, _, problem = parseDelimiters(text); problem != "" {
+	if d, problem = parseDelimiters(text); problem != "" {
 		d = guessDelimiters(text)
 	}
 	if d.Field == 0 {

@@ -38,7 +38,7 @@ func Parse(text []byte) (*Message, error) {
 			Problem: "a message begins with MSH"}
 	}
 	line := text[start : start+lineLength(text[start:])]
-	d, _, problem := parseDelimiters(line)
+	d, problem := parseDelimiters(line)
 	if problem != "" {
 		return nil, &ParseError{Kind: ErrDelimiters, Code: CodeRequiredFieldMissing, Segment: "MSH",
 			Sequence: 1, Field: 2, Offset: start + 3, Problem: problem}

@@ -26,12 +26,12 @@ func deepEncode(m *hl7.Message) []byte {
 	var out []byte
 	prefix := bytes.Index(m.Encode(), []byte("MSH"))
 	out = append(out, m.Encode()[:prefix]...)
-	end := prefix
+	var end int
 	for i, s := range m.Segments() {
 		out = append(out, s.Name()...)
 		for n, f := range s.Fields() {
 			header := s.Name() == "MSH" || s.Name() == "FHS" || s.Name() == "BHS"
-			if !(header && n == 2) {
+			if !header || n != 2 {
 				out = append(out, d.Field)
 			}
 			if header && n == 1 {

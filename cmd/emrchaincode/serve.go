@@ -32,7 +32,7 @@ func run(ctx context.Context, env func(string) string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.address)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("address %s is in use by another process: stop it, or choose another %s", c.address, envAddress)
 	}

@@ -44,7 +44,7 @@ func Write(ctx context.Context, n *devnet.Network, hospital devnet.Hospital, o O
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("devsite: %w", err)
 	}
-	c, err := siteConfig(n, hospital, dir)
+	c, err := siteConfig(ctx, n, hospital, dir)
 	if err != nil {
 		return "", err
 	}
@@ -57,8 +57,8 @@ func Write(ctx context.Context, n *devnet.Network, hospital devnet.Hospital, o O
 	return writeConfig(c, dir)
 }
 
-func siteConfig(n *devnet.Network, h devnet.Hospital, dir string) (*config.Config, error) {
-	ports, err := freePorts(3)
+func siteConfig(ctx context.Context, n *devnet.Network, h devnet.Hospital, dir string) (*config.Config, error) {
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +139,10 @@ func writeConfig(c *config.Config, dir string) (string, error) {
 }
 
 // freePorts returns loopback addresses that nobody listens on.
-func freePorts(n int) ([]string, error) {
+func freePorts(ctx context.Context, n int) ([]string, error) {
 	out := make([]string, n)
 	for i := range out {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("devsite: %w", err)
 		}

@@ -119,7 +119,7 @@ func (s *Process) Stop() error {
 		return err
 	case <-time.After(30 * time.Second):
 		_ = s.cmd.Process.Kill()
-		<-s.exited
+		_ = s.reap() // killed: how it ended is known
 		s.cmd = nil
 		return fmt.Errorf("devsite: %s did not stop in 30 s and was killed", s.Config.Hospital.MSP)
 	}
@@ -157,13 +157,16 @@ func (s *Process) OpenStore(ctx context.Context) (*embedded.Store, error) {
 	return embedded.Open(ctx, s.Config.Store.Dir, embedded.Options{ReadOnly: true})
 }
 
+// reap waits for the end of the process.
+func (s *Process) reap() error { return <-s.exited }
+
 // Kill ends the process at once, as kill -9 does, and waits for its end.
 func (s *Process) Kill() {
 	if s.cmd == nil {
 		return
 	}
 	_ = s.cmd.Process.Kill()
-	<-s.exited
+	_ = s.reap() // killed: how it ended is known
 	_ = s.alive.Close()
 	s.cmd = nil
 }

@@ -33,7 +33,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestReadinessNamesTheMissingNeighbour(t *testing.T) {
 	ready := &obs.Readiness{}
-	var chain error = errors.New("connection refused")
+	chain := errors.New("connection refused")
 	ready.Add("bus", func(context.Context) error { return nil })
 	ready.Add("chain", func(context.Context) error { return chain })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -25,7 +25,7 @@ func mapError(err error) error {
 		return err
 	}
 	if se.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // the index of the log could not grow
-		return fmt.Errorf("%w (%v)", recordstore.ErrFull, err)
+		return fmt.Errorf("%w (%w)", recordstore.ErrFull, err)
 	}
 	var kind error
 	switch se.Code() & 0xff {
@@ -42,7 +42,7 @@ func mapError(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%w (%v)", kind, err)
+	return fmt.Errorf("%w (%w)", kind, err)
 }
 
 // commitError classifies the failure of a COMMIT: after an I/O error the log may or may
@@ -50,7 +50,7 @@ func mapError(err error) error {
 func commitError(err error) error {
 	var se *sqlite.Error
 	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_IOERR && se.Code() != sqlite3.SQLITE_IOERR_SHMSIZE {
-		return fmt.Errorf("%w: commit failed (%v); check the disk and put the record again", recordstore.ErrUncertain, err)
+		return fmt.Errorf("%w: commit failed (%w); check the disk and put the record again", recordstore.ErrUncertain, err)
 	}
 	return mapError(err)
 }

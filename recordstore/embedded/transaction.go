@@ -29,7 +29,7 @@ func prepare(ctx context.Context, conn *sql.Conn) (*statements, error) {
 		{&s.mark, `UPDATE item SET anchor_tx = ?, anchor_block = ?, anchor_batch = ?, anchor_at = ?
 			WHERE id = ? AND anchor_tx IS NULL`},
 	} {
-		stmt, err := conn.PrepareContext(ctx, p.query)
+		stmt, err := conn.PrepareContext(ctx, p.query) //nolint:sqlclosecheck // closed with the set
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}

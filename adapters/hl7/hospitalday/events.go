@@ -126,7 +126,7 @@ func (v *visit) examine() {
 func (v *visit) adt(event string) {
 	body := []string{
 		seg("EVN", event, his.stamp(v.at), "", "", v.nurse.xcn(), his.stamp(v.at.Add(-time.Minute))),
-		v.pid(his), v.pv1(his, event == "A03"),
+		v.pid(), v.pv1(his, event == "A03"),
 	}
 	if event != "A08" {
 		body = append(body, seg("DG1", "1", "", v.c.icd+"^"+esc(v.c.name)+"^ICD10", "", his.stamp(v.at), "A"))
@@ -139,7 +139,7 @@ func (v *visit) adt(event string) {
 }
 
 // pid writes the patient with all numbers that the systems exchange.
-func (v *visit) pid(s *system) string {
+func (v *visit) pid() string {
 	p := v.p
 	ids := []string{p.LocalNo + "^^^" + v.g.facility + "^PI", p.ResidentID + "^^^GA^NNCHN", p.InsuranceNo + "^^^YB^YB",
 		p.HealthCardNo + "^^^NHC^HC", p.OutpatientNo + "^^^" + v.g.facility + "^OP"}
@@ -172,7 +172,7 @@ func (v *visit) order(s *system, code, name string) string {
 	v.orders++
 	placer := fmt.Sprintf("A%s%05d%02d", v.g.day.Format("060102"), v.index+1, v.orders)
 	at := s.stamp(v.at)
-	v.send(s, "ORM", "O01", v.pid(s), v.pv1(s, false),
+	v.send(s, "ORM", "O01", v.pid(), v.pv1(s, false),
 		seg("ORC", "NW", placer, "", "", "SC", "", "", "", at, "", "", v.doctor.xcn()),
 		seg("OBR", "1", placer, "", code+"^"+esc(name)+"^L", "", at, "", "", "", "", "", "", "", "", "", v.doctor.xcn()))
 	return placer
@@ -181,7 +181,7 @@ func (v *visit) order(s *system, code, name string) string {
 // result sends ORU^R01 of a laboratory panel from the LIS.
 func (v *visit) result(p panel, placer string) {
 	technician := pick(v.g.events, doctors["检验科"])
-	body := []string{v.pid(lis), v.pv1(lis, false), v.obr(lis, placer, p.code, p.name, esc(p.specimen), technician)}
+	body := []string{v.pid(), v.pv1(lis, false), v.obr(lis, placer, p.code, p.name, esc(p.specimen), technician)}
 	for i, it := range p.items {
 		value, flag := v.measure(it)
 		limits := fmt.Sprintf("%.*f-%.*f", it.decimals, it.low, it.decimals, it.high)
@@ -224,7 +224,7 @@ func (v *visit) report(im imaging, placer string) {
 	text := func(n int, code, name, value string) string {
 		return seg("OBX", fmt.Sprint(n), "TX", code+"^"+name+"^L", "", esc(value), "", "", "", "", "", "F", "", "", ris.stamp(v.at), "", by.xcn())
 	}
-	v.send(ris, "ORU", "R01", v.pid(ris), v.pv1(ris, false), v.obr(ris, placer, im.code, im.name, "", by),
+	v.send(ris, "ORU", "R01", v.pid(), v.pv1(ris, false), v.obr(ris, placer, im.code, im.name, "", by),
 		text(1, "FIND", "检查所见", im.findings), text(2, "CONC", "检查结论", im.conclusion))
 }
 
@@ -236,7 +236,7 @@ func (v *visit) document(code, title, text string) {
 	f[6], f[9] = emr.stamp(v.at.Add(-10*time.Minute)), v.doctor.xcn()
 	f[12] = fmt.Sprintf("%s-%s%05d%02d", v.g.facility, v.g.day.Format("20060102"), v.index+1, v.orders)
 	f[17], f[18], f[19] = "LA", "U", "AV"
-	v.send(emr, "MDM", "T02", seg("EVN", "T02", emr.stamp(v.at)), v.pid(emr), v.pv1(emr, false), seg("TXA", f[1:]...),
+	v.send(emr, "MDM", "T02", seg("EVN", "T02", emr.stamp(v.at)), v.pid(), v.pv1(emr, false), seg("TXA", f[1:]...),
 		seg("OBX", "1", "FT", code+"^"+title+"^L", "", esc(text), "", "", "", "", "", "F"))
 }
 

@@ -170,7 +170,7 @@ func (r *frameReader) atEnd() (bool, error) {
 	}
 	switch next[0] {
 	case carriage, '\n':
-		r.br.Discard(1)
+		_, _ = r.br.Discard(1) // it was peeked
 		r.total++
 	case startBlock:
 	default:

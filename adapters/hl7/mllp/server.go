@@ -49,7 +49,7 @@ func New(cfg Config) (*Server, error) {
 // ErrServerClosed. A failing accept is tried again with growing pauses.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.track(l) {
-		l.Close()
+		_ = l.Close()
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
@@ -89,7 +89,7 @@ func (s *Server) track(l net.Listener) bool {
 }
 
 func (s *Server) untrack(l net.Listener) {
-	l.Close()
+	_ = l.Close()
 	s.mu.Lock()
 	delete(s.listeners, l)
 	s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *Server) stop() {
 	defer s.mu.Unlock()
 	s.closing = true
 	for l := range s.listeners {
-		l.Close()
+		_ = l.Close()
 	}
 	for c := range s.conns {
 		c.wake()
