@@ -121,7 +121,7 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 		if gateway != c.cfg.MSPID {
 			c.pool.failed(via, errDisagree)
 		}
-		return fmt.Errorf("%w: %s", errDisagree, err) // %s: it must not be taken for a refusal
+		return fmt.Errorf("%w: %s", errDisagree, err) //nolint:errorlint // it must not be taken for a refusal
 	}
 	return err
 }
