@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -27,6 +28,8 @@ import (
 	"github.com/emrbridge/emrbridge/chainclient"
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/record"
+	"github.com/emrbridge/emrbridge/recordstore"
+	"github.com/emrbridge/emrbridge/recordstore/embedded"
 )
 
 // The crash test runs the whole pipeline in a child process and kills it with SIGKILL at
@@ -51,7 +54,9 @@ func runCrashChild() bool {
 }
 
 func crashChild(ctx context.Context, dir, ledgerURL string) error {
-	r, err := openRig(ctx, dir, remoteLedger{url: ledgerURL}, options{})
+	r, err := openRig(ctx, dir, remoteLedger{url: ledgerURL}, options{change: func(d *Deps) {
+		d.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}})
 	if err != nil {
 		return err
 	}
@@ -254,5 +259,28 @@ func TestKilledAtAnyMomentNothingIsLostOrDoubled(t *testing.T) {
 	acked.Range(func(id, _ any) bool {
 		return assert.Equal(t, 1, l.fresh[id.(record.ID)], "%s", id)
 	})
+	h.kill()
+	requireOrder(t, filepath.Join(h.dir, "store"), patients)
 	t.Logf("%d messages, %d kills, %d anchored again and found there", want, rounds, l.duplicates)
+}
+
+// requireOrder checks that each patient's records are in the store in the order sent.
+func requireOrder(t *testing.T, dir string, patients int) {
+	t.Helper()
+	s, err := embedded.Open(t.Context(), dir, embedded.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	next := map[evidence.Tag]int{}
+	number := map[record.ID]int{}
+	for p := range patients {
+		for i := range 1000 {
+			number[idOf(testMessage(p, i, "ok"))] = i
+		}
+	}
+	for it, err := range recordstore.All(t.Context(), s) {
+		require.NoError(t, err)
+		require.Equal(t, next[it.Tag], number[it.ID], "patient %s", it.Tag)
+		next[it.Tag]++
+	}
+	require.Len(t, next, patients)
 }

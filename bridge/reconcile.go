@@ -51,12 +51,13 @@ func (p *Pipeline) reconcileOnce(ctx context.Context, before time.Time) (seal.Re
 	return c.Run(ctx, before)
 }
 
-// waitingRecords lists the records that a message on its way to the anchor stands for, or
-// that the anchor stage has set aside.
+// waitingRecords lists the records that a message on its way to the anchor stands for, that
+// are about to be sealed again after a crash, or that the anchor stage has set aside.
 func (p *Pipeline) waitingRecords(ctx context.Context) (map[record.ID]bool, error) {
 	out := map[record.ID]bool{}
 	for stream, filter := range map[string]string{
-		topology.StreamStored: topology.Stored, topology.StreamAside: topology.ParkedSubject(anchor.Name, "*"),
+		topology.StreamNormalized: topology.Normalized, topology.StreamStored: topology.Stored,
+		topology.StreamAside: topology.ParkedSubject(anchor.Name, "*"),
 	} {
 		if err := p.eachHeader(ctx, stream, filter, func(m topology.Meta) { out[m.Record] = true }); err != nil {
 			return nil, fmt.Errorf("bridge: read %s: %w", stream, err)

@@ -172,6 +172,7 @@ func (w *worker) session(ctx context.Context, dispatch func(*item, uint64)) erro
 		return fmt.Errorf("pull from %s: %w", w.stream, err)
 	}
 	defer it.Stop()
+	w.log.Info("stage takes messages", "stage", w.name, "from", reset.ResetSeq, "waiting", reset.NumPending)
 	w.metrics.Waiting(w.name, neighbourBus, false)
 	for next := reset.Delivered.Consumer + 1; ; next++ {
 		if err := w.held.wait(ctx, int64(w.bus.Limits().MaxMessage)); err != nil {

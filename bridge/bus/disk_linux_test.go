@@ -1,0 +1,62 @@
+package bus
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/emrbridge/emrbridge/bridge/topology"
+)
+
+// TestFullDiskRefusesAndHeals fills the disk under the server. What was acknowledged is
+// there afterwards, and the bus takes messages again when there is room. Where the user may
+// not mount a file system, TestServerThatStoppedIsStartedAgain stands for the healing.
+func TestFullDiskRefusesAndHeals(t *testing.T) {
+	mount := t.TempDir()
+	if err := unix.Mount("tmpfs", mount, "tmpfs", 0, "size=128m"); err != nil {
+		t.Logf("no tmpfs (%v): nothing to fill", err)
+		return
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(mount, unix.MNT_DETACH)) })
+	filler := filepath.Join(mount, "filler")
+	require.NoError(t, os.WriteFile(filler, make([]byte, 120<<20), 0o600))
+	b := openFailing(t, filepath.Join(mount, "bus"))
+	m := Message{Subject: topology.Received, Body: make([]byte, 100<<10)}
+
+	var acked atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				err := b.Publish(t.Context(), m)
+				if err != nil {
+					if !errors.Is(err, ErrFull) && !errors.Is(err, ErrUnavailable) {
+						t.Errorf("unexpected: %v", err)
+					}
+					return
+				}
+				acked.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.Less(t, acked.Load(), int64(1600), "the disk never filled")
+	require.Error(t, b.Ready())
+	time.Sleep(time.Second)
+	require.Error(t, b.Ready(), "no room, no healing")
+
+	require.NoError(t, os.Remove(filler))
+	require.Eventually(t, func() bool { return b.Publish(t.Context(), m) == nil }, 40*time.Second, 50*time.Millisecond)
+	acked.Add(1)
+	require.NoError(t, b.Ready())
+	s, err := b.js.Stream(t.Context(), topology.StreamReceived)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, int64(s.CachedInfo().State.Msgs), acked.Load(), "what was acknowledged is there")
+}
