@@ -104,9 +104,9 @@ func smartBFT(s *state) node {
 		"RequestBatchMaxInterval": s.Settings.BlockInterval.String(),
 		"RequestForwardTimeout":   requestForwardTimeout,
 		"LeaderHeartbeatTimeout":  leaderHeartbeatTimeout,
-		"RequestComplainTimeout":  "20s", "RequestAutoRemoveTimeout": "3m0s", "ViewChangeResendInterval": "5s",
+		"RequestComplainTimeout":  "60s", "RequestAutoRemoveTimeout": "3m0s", "ViewChangeResendInterval": "5s",
 		"ViewChangeTimeout": "20s", "CollectTimeout": "1s", "LeaderHeartbeatCount": 10,
-		"IncomingMessageBufferSize": 200, "RequestPoolSize": 100_000, "LeaderRotation": 0,
+		"IncomingMessageBufferSize": 2000, "RequestPoolSize": 100_000, "LeaderRotation": 0,
 	}
 }
 

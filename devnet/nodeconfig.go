@@ -55,6 +55,9 @@ func ordererConfig(root string, o ordererState) map[string]any {
 		"General.Cluster.ClientCertificate": cert,
 		"General.Cluster.ClientPrivateKey":  key,
 		"General.Cluster.RootCAs":           []string{ca},
+		// The other policy, "consensus", once left an orderer that had fallen behind on an overloaded
+		// machine waiting for ever in its synchroniser, so that the death of one more stopped the channel.
+		"General.Cluster.ReplicationPolicy": "simple",
 		"General.BootstrapMethod":           "none",
 		"General.LocalMSPID":                o.MSPID,
 		"General.LocalMSPDir":               filepath.Join(dir, "msp"),
