@@ -39,6 +39,7 @@ type run struct {
 	sent    outcome
 	day     *hospitalday.Day
 	patient hospitalday.Patient // the one whose records are retrieved
+	record  string              // one of them
 	report  Report
 }
 
@@ -203,9 +204,10 @@ func (r *run) messages(ctx context.Context) error {
 	return nil
 }
 
-// watch follows store and sender until everything acknowledged is anchored.
+// watch follows store and sender until everything acknowledged is anchored. Without a
+// sender, sent is nil.
 func (r *run) watch(ctx context.Context, begun time.Time, sent <-chan error) error {
-	done, last := false, time.Now()
+	done, last := sent == nil, time.Now()
 	shown, anchored := time.Time{}, -1
 	for {
 		select {
