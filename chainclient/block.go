@@ -46,9 +46,10 @@ type Tx struct {
 	// The event of an invalid transaction has no meaning.
 	Event     *evidence.Event
 	EventName string
-	// Writes are the keys that a valid transaction wrote in the contract's namespace. Only
-	// BlockByNumber, BlockByTx and WriteSet fill them.
+	// Writes are the keys that a valid transaction wrote in the contract's namespace, Result
+	// what the contract answered. Only BlockByNumber, BlockByTx and WriteSet fill them.
 	Writes []Write
+	Result []byte
 }
 
 // Write is a change of one key of the contract.
@@ -185,6 +186,9 @@ func decodeCall(data []byte, tx *Tx, namespace string) error {
 	}
 	if namespace == "" || !tx.Valid {
 		return nil
+	}
+	if tx.Contract == namespace {
+		tx.Result = result.GetResponse().GetPayload()
 	}
 	return decodeWrites(result.GetResults(), tx, namespace)
 }

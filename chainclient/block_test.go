@@ -2,6 +2,7 @@ package chainclient
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,9 @@ func TestWriteSet(t *testing.T) {
 		assert.Equal(t, c.TxID, txs[0].ID)
 		assert.Equal(t, "VALID", txs[0].Code)
 		assert.Len(t, txs[0].Writes, 3)
+		var answer evidence.AnchorReceipt
+		require.NoError(t, json.Unmarshal(txs[0].Result, &answer))
+		assert.Equal(t, receipt, answer, "what the contract answered: a verifier needs its duplicates")
 		require.Len(t, txs[0].Args, 1)
 		assert.Equal(t, must1(c.Signed.Encode()), txs[0].Args[0])
 		assert.Equal(t, time.Unix(1_800_000_000, 0).UTC(), txs[0].Time)

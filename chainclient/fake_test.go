@@ -202,9 +202,11 @@ func envelopeOf(tx *fakeTx) []byte {
 	for _, e := range tx.entries {
 		kv.Writes = append(kv.Writes, &kvrwset.KVWrite{Key: "m" + e.ID.String(), Value: e.CipherHash[:]})
 	}
+	receipt, _ := json.Marshal(evidence.AnchorReceipt{Batch: tx.nonce, Anchored: uint32(len(tx.entries))})
 	result := &peer.ChaincodeAction{
-		Results: must(&rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: contract, Rwset: must(kv)}}}),
-		Events:  must(&peer.ChaincodeEvent{TxId: tx.id, EventName: evidence.EventChanged, Payload: ev}), ChaincodeId: &peer.ChaincodeID{Name: contract},
+		Response: &peer.Response{Status: 200, Payload: receipt},
+		Results:  must(&rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: contract, Rwset: must(kv)}}}),
+		Events:   must(&peer.ChaincodeEvent{TxId: tx.id, EventName: evidence.EventChanged, Payload: ev}), ChaincodeId: &peer.ChaincodeID{Name: contract},
 	}
 	spec := &peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Input: &peer.ChaincodeInput{Args: append([][]byte{[]byte("fn")}, tx.args...)}}}
 	action := &peer.ChaincodeActionPayload{

@@ -28,7 +28,7 @@ func (l ledgerBlocks) WriteSet(ctx context.Context, block uint64) ([]audit.Tx, e
 	}
 	out := make([]audit.Tx, len(txs))
 	for i, tx := range txs {
-		out[i] = audit.Tx{ID: tx.ID, Valid: tx.Valid, Writes: make([]audit.Write, len(tx.Writes))}
+		out[i] = audit.Tx{ID: tx.ID, Valid: tx.Valid, Payload: tx.Result, Writes: make([]audit.Write, len(tx.Writes))}
 		for j, w := range tx.Writes {
 			out[i].Writes[j] = audit.Write{Key: w.Key, Value: w.Value, Delete: w.Delete}
 		}
