@@ -13,6 +13,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
 	"github.com/emrbridge/emrbridge/chainclient"
+	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/devnet"
 	"github.com/emrbridge/emrbridge/internal/devsite"
 	"github.com/emrbridge/emrbridge/internal/table"
@@ -138,7 +139,11 @@ func clean(out string) error {
 
 func (r *run) install(ctx context.Context) error {
 	for i, h := range r.net.Hospitals()[:2] {
-		path, err := devsite.Write(ctx, r.net, h, devsite.Options{Dir: filepath.Join(r.o.Out, fmt.Sprintf("h%d", i+1))})
+		path, err := devsite.Write(ctx, r.net, h, devsite.Options{
+			Dir: filepath.Join(r.o.Out, fmt.Sprintf("h%d", i+1)),
+			// A record may wait a second for others: its evidence then takes a fraction of the bytes.
+			Change: func(c *config.Config) { c.Chain.Batch.MaxWait = config.Duration(time.Second) },
+		})
 		if err != nil {
 			return err
 		}
@@ -167,7 +172,7 @@ func (r *run) install(ctx context.Context) error {
 // lanes are the messages to send: the invented day, and the user's own on top.
 func (r *run) lanes() ([][][]byte, error) {
 	r.day = hospitalday.Generate(20260302, r.o.Patients, time.Date(2026, 3, 2, 0, 0, 0, 0, time.FixedZone("", 8*3600)))
-	lanes := dayLanes(r.day, 4)
+	lanes := dayLanes(r.day, 12)
 	count, most := map[int]int{}, -1
 	for _, m := range r.day.Messages {
 		count[m.PatientIndex]++

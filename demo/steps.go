@@ -27,6 +27,7 @@ type retrieval struct {
 			Kind    string `json:"kind"`
 			Verdict string `json:"verdict"`
 			Check   string `json:"check"`
+			Absent  string `json:"absent"`
 		} `json:"records"`
 	} `json:"deliveries"`
 	TimingsMS struct {
@@ -223,7 +224,7 @@ func (r *run) tamper(ctx context.Context) error {
 	for _, d := range answer.Deliveries {
 		why = append(why, d.Error)
 		for _, rec := range d.Records {
-			why = append(why, rec.Check)
+			why = append(why, rec.Check, rec.Absent)
 		}
 	}
 	r.held(caught, "hospital 2 refuses it: "+strings.Join(slices.DeleteFunc(why, func(s string) bool { return s == "" }), ", "))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,26 +12,22 @@ import (
 )
 
 func newBenchCommand() *cobra.Command {
-	var out string
-	var span time.Duration
-	var only string
+	var out, only string
+	var o bench.Options
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what is claimed, side by side in one run · 性能测试",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, results := cmd.Context(), bench.NewResults()
-			if only == "" || only == "crypto" {
-				fmt.Fprintln(os.Stderr, "sealing with both providers and OpenSSL")
-				if err := bench.Crypto(ctx, results, span/5); err != nil {
-					return err
-				}
+			self, err := os.Executable()
+			if err != nil {
+				return err
 			}
-			if only == "" || only == "chain" {
-				if err := bench.Chain(ctx, results, filepath.Join(out, "net"), os.Stderr, span); err != nil {
-					return err
-				}
+			o.Self, o.Dir, o.Progress = self, filepath.Join(out, "work"), os.Stderr
+			results := bench.NewResults()
+			if err := results.Run(cmd.Context(), o, only); err != nil {
+				return err
 			}
 			if err := results.Write(out); err != nil {
 				return err
@@ -44,8 +39,10 @@ func newBenchCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "out/bench", "folder for figures and plots · 输出目录")
-	cmd.Flags().DurationVar(&span, "span", 20*time.Second, "how long each load runs · 每项时长")
 	cmd.Flags().StringVar(&only, "only", "", "crypto, chain or retrieval alone · 仅测一项")
+	cmd.Flags().DurationVar(&o.Span, "span", 20*time.Second, "how long each load runs · 每项时长")
+	cmd.Flags().IntVar(&o.Retrievals, "retrievals", 60, "how often one record is retrieved · 调阅次数")
+	cmd.Flags().DurationVar(&o.BlockInterval, "block-interval", 0, "longest wait before a block is cut; 0: that of devnet · 出块间隔")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -18,7 +18,7 @@ type Blocks interface {
 type Ledger struct {
 	Times       map[record.ID]int // how often each record was anchored
 	Anchors     int               // anchors in all
-	AnchorBytes int               // bytes of the blocks that hold anchors
+	AnchorBytes int               // bytes of the blocks that hold anchors, less their other transactions
 }
 
 // ReadLedger reads the blocks from one number up to, not including, another.
@@ -29,9 +29,10 @@ func ReadLedger(ctx context.Context, blocks Blocks, from, to uint64) (Ledger, er
 		if err != nil {
 			return l, fmt.Errorf("devsite: block %d: %w", n, err)
 		}
-		before := l.Anchors
+		before, others := l.Anchors, 0
 		for _, tx := range b.Txs {
 			if !tx.Valid {
+				others += tx.Size
 				continue
 			}
 			writes := make([]audit.Write, len(tx.Writes))
@@ -42,13 +43,16 @@ func ReadLedger(ctx context.Context, blocks Blocks, from, to uint64) (Ledger, er
 			if err != nil {
 				return l, fmt.Errorf("devsite: block %d: %w", n, err)
 			}
+			if len(entries) == 0 {
+				others += tx.Size
+			}
 			for _, e := range entries {
 				l.Times[record.ID(e.ID)]++
 				l.Anchors++
 			}
 		}
 		if l.Anchors > before {
-			l.AnchorBytes += b.Size
+			l.AnchorBytes += b.Size - others
 		}
 	}
 	return l, nil
