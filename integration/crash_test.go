@@ -1,0 +1,62 @@
+package integration_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestKilledAtRandomMoments kills the process again and again while its senders are at
+// work, some of the times while it is still starting. Nothing acknowledged may be lost,
+// nothing anchored twice.
+func TestKilledAtRandomMoments(t *testing.T) {
+	s := w.up(t, 1, nil)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	before := s.compare(t).acked
+	l := s.send(t, day("KILL", 400), 8*time.Millisecond)
+	const rounds = 8
+	for round := range rounds {
+		// At least one acknowledgement in each round: the senders really got through to it.
+		acked := l.acked.Load()
+		eventually(t, "messages are acknowledged", func() bool { return l.acked.Load() > acked })
+		time.Sleep(time.Duration(r.Int64N(int64(900 * time.Millisecond))))
+		s.kill()
+		if round%2 == 1 { // and once more, before it has got ready
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.Int64N(int64(600*time.Millisecond))))
+			s.running = true
+			if s.Start(ctx) == nil {
+				t.Log("it was ready before it could be killed")
+			}
+			cancel()
+			s.kill()
+		}
+		s.start(t)
+	}
+	l.finish(t)
+	t.Logf("%d acknowledged in %d rounds, %d sent again", l.acked.Load(), rounds, l.again.Load())
+	s.reconcile(t)
+	require.GreaterOrEqual(t, s.compare(t).acked, before+rounds)
+}
+
+// TestGracefulStop stops the process under load: it drains, ends in time with exit status
+// 0, and the next start goes on where it was.
+func TestGracefulStop(t *testing.T) {
+	s := w.up(t, 1, nil)
+	l := s.send(t, day("STOP", 200), 2*time.Millisecond)
+	eventually(t, "the load is on", func() bool { return l.acked.Load() > 60 })
+	begun := time.Now()
+	s.stop(t)
+	t.Logf("stopped in %.1f s", time.Since(begun).Seconds())
+	assert.Less(t, time.Since(begun), 20*time.Second)
+	s.start(t)
+	acked := l.acked.Load()
+	eventually(t, "the senders go on", func() bool { return l.acked.Load() > acked+20 })
+	l.finish(t)
+	s.reconcile(t)
+}
