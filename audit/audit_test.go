@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/emrbridge/emrbridge/audit"
 	"github.com/emrbridge/emrbridge/bridge/retrieve/retrievetest"
@@ -23,9 +22,7 @@ import (
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-}
+func TestMain(m *testing.M) { retrievetest.VerifyTestMain(m) }
 
 // blocks gives the write sets of the ledger in memory.
 type blocks struct{ ledger *chaincodetest.Ledger }

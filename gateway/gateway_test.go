@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
 	"github.com/emrbridge/emrbridge/bridge/retrieve/retrievetest"
@@ -17,9 +16,7 @@ import (
 	"github.com/emrbridge/emrbridge/gateway"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-}
+func TestMain(m *testing.M) { retrievetest.VerifyTestMain(m) }
 
 // memoryGuard is a guard without Redis.
 type memoryGuard struct {

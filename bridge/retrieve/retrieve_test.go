@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
 	"github.com/emrbridge/emrbridge/bridge/retrieve/retrievetest"
@@ -26,9 +25,7 @@ import (
 
 var ctx = context.Background()
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-}
+func TestMain(m *testing.M) { retrievetest.VerifyTestMain(m) }
 
 // direct connects a requester with an owner without a network. spoil, if set, stands
 // between them.

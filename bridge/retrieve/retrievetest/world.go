@@ -1,7 +1,6 @@
 package retrievetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,35 +50,31 @@ type Hospital struct {
 	Listen  net.Listener // where its gateway is registered
 
 	t testing.TB
-	n int
 }
+
+// messages numbers the records of all worlds, because these share their keystores, and a
+// key that one test destroys must not be missed by another.
+var messages atomic.Int64
 
 // New builds a world. Everything is closed when the test ends.
 func New(t testing.TB, n int) *World {
 	t.Helper()
-	w := &World{Consortium: chaincodetest.NewConsortium(t, n)}
+	w := &World{Consortium: chaincodetest.NewUnregistered(t, n)}
+	_, _, err := w.Submit(w.Members[0].MSP, evidence.TxBootstrap, [][]byte{w.Authority.Cert.DER()}, nil)
+	require.NoError(t, err)
 	w.newGatewayCA(t)
-	identity := bytes.Repeat([]byte{7}, 32)
 	for _, m := range w.Members {
-		w.Hospitals = append(w.Hospitals, w.open(t, m, identity))
+		w.Hospitals = append(w.Hospitals, w.open(t, m))
 	}
 	return w
 }
 
-func (w *World) open(t testing.TB, m *chaincodetest.Member, identity []byte) *Hospital {
+func (w *World) open(t testing.TB, m *chaincodetest.Member) *Hospital {
 	ctx := context.Background()
-	h := &Hospital{Member: m, t: t, Ledger: &Ledger{Chain: w.Ledger, Self: m}}
+	v := vaultOf(t, m.MSP, m.Number)
+	adopt(t, w.Consortium, m, v)
+	h := &Hospital{Member: m, t: t, Custody: v.custody, Ledger: &Ledger{Chain: w.Ledger, Self: m}}
 	var err error
-	h.Custody, err = keystore.Create(ctx, t.TempDir()+"/keys", []byte("a passphrase for tests"),
-		keystore.CreateOptions{Number: m.Number, MSPID: m.MSP, IdentityKey: identity, KDF: keystore.MinKDF()})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = h.Custody.Close() })
-	signKey, err := smcrypto.MarshalPrivateKeyPEM(m.SignKey)
-	require.NoError(t, err)
-	encryptKey, err := smcrypto.MarshalPrivateKeyPEM(m.EncryptKey)
-	require.NoError(t, err)
-	require.NoError(t, h.Custody.ImportHospitalKeys(ctx, keystore.HospitalKeys{SigningKey: signKey, EncryptionKey: encryptKey,
-		SigningCert: m.SignCert.DER(), EncryptionCert: m.EncryptCert.DER()}))
 	h.Store, err = embedded.Open(ctx, t.TempDir()+"/store", embedded.Options{SkipReadCheck: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = h.Store.Close() })
@@ -153,8 +149,7 @@ func (h *Hospital) Tag(patient keystore.Identity) evidence.Tag {
 
 // NewRecord makes a record of the hospital with a payload of its own.
 func (h *Hospital) NewRecord(kind string, payload []byte) *record.Record {
-	h.n++
-	r := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: h.MSP, Sender: "HIS", ControlID: fmt.Sprintf("MSG%06d", h.n),
+	r := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: h.MSP, Sender: "HIS", ControlID: fmt.Sprintf("MSG%06d", messages.Add(1)),
 		Kind: kind, EventTime: record.NewTime(time.Now(), record.Second, false), ReceivedAt: time.Now().UnixMilli(), MediaType: "x-application/hl7-v2+er7", Payload: payload}
 	r.ID = record.NewID(record.Origin{HospitalNumber: h.Number, HospitalMSP: h.MSP, Sender: r.Sender, ControlID: r.ControlID, Payload: payload})
 	return r
