@@ -10,14 +10,22 @@ import (
 const (
 	backoffMin = 100 * time.Millisecond
 	backoffMax = 5 * time.Second
+	// lagPause is the first pause after organisations disagreed: mostly one of them is a
+	// block behind, for some milliseconds.
+	lagPause = 10 * time.Millisecond
 )
 
-// backoff gives growing pauses with jitter. The zero value is ready.
-type backoff struct{ last time.Duration }
+// backoff gives growing pauses with jitter. The zero value is ready and begins with
+// backoffMin, if least does not say otherwise.
+type backoff struct{ last, least time.Duration }
 
 // next returns a pause between half and all of a time that doubles with each call.
 func (b *backoff) next() time.Duration {
-	b.last = min(max(2*b.last, backoffMin), backoffMax)
+	least := b.least
+	if least == 0 {
+		least = backoffMin
+	}
+	b.last = min(max(2*b.last, least), backoffMax)
 	return b.last/2 + rand.N(b.last/2) //nolint:gosec // jitter needs no secret
 }
 

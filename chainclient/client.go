@@ -100,6 +100,14 @@ type Commit struct {
 	Result   []byte // answer of the contract
 	Peer     string // MSP id of the peer that reported the block
 	Attempts int
+	Steps    Steps // of the last attempt
+}
+
+// Steps are the spans of one transaction.
+type Steps struct {
+	Endorse time.Duration // the organisations ran the contract and signed
+	Order   time.Duration // the orderers took the transaction
+	Block   time.Duration // from then until a peer reported the block
 }
 
 // functions of the contract by kind of statement.

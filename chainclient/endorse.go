@@ -97,6 +97,7 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 	gateway := c.pool.links[via].msp()
 	c.endorsers.failed(missingOrgs(err)...)
 	list := complaintsOf(err)
+	behind := gateway == c.cfg.MSPID && c.onlyOthersRefuse(orgs, list) && o.mayLag()
 	var refusing []string
 	for _, cm := range list {
 		if r, ok := evidence.ParseRefusal(cm.message); ok {
@@ -104,7 +105,7 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 			if gateway == c.cfg.MSPID {
 				voice = cm.msp
 			}
-			if voice == c.cfg.MSPID || o.voices.add(r.Code, voice) >= c.quorum {
+			if voice == c.cfg.MSPID || o.voices.add(r.Code, voice) >= c.quorum && !behind {
 				return r
 			}
 			refusing = append(refusing, cm.msp)
@@ -117,13 +118,39 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 		return fmt.Errorf("%w: %w", errDisagree, err)
 	}
 	if len(refusing) > 0 {
-		c.endorsers.failed(c.endorsers.others(refusing)...)
+		if !behind {
+			c.endorsers.failed(c.endorsers.others(refusing)...)
+		}
 		if gateway != c.cfg.MSPID {
 			c.pool.failed(via, errDisagree)
 		}
 		return fmt.Errorf("%w: %s", errDisagree, err) //nolint:errorlint // it must not be taken for a refusal
 	}
 	return err
+}
+
+// lagPatience is how long foreign peers may refuse what the own peer endorses because they
+// have not seen yet what it has. After that their refusal counts.
+const lagPatience = time.Second
+
+func (o *order) mayLag() bool {
+	if o.doubted.IsZero() {
+		o.doubted = time.Now()
+	}
+	return time.Since(o.doubted) < lagPatience
+}
+
+// onlyOthersRefuse reports whether foreign peers refuse what the own one endorsed.
+func (c *Client) onlyOthersRefuse(orgs []string, list []complaint) bool {
+	refused := false
+	for _, cm := range list {
+		if cm.msp == c.cfg.MSPID {
+			return false
+		}
+		_, refusal := evidence.ParseRefusal(cm.message)
+		refused = refused || refusal
+	}
+	return refused && slices.Contains(orgs, c.cfg.MSPID)
 }
 
 // odd returns whom to set aside after answers that do not match. Gateways compare with the

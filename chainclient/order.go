@@ -26,6 +26,7 @@ type order struct {
 	call     proposal
 	attempts int
 	voices   voices
+	doubted  time.Time     // when foreign peers first refused what the own peer endorsed
 	failures int           // policy failures
 	handed   chan struct{} // closed at the first hand-over, if not nil
 }
@@ -42,6 +43,7 @@ func (c *Client) run(ctx context.Context, o *order) (Commit, error) {
 	ctx, stop := context.WithTimeout(ctx, c.cfg.Patience)
 	defer stop()
 	var pause backoff
+	lag := backoff{least: lagPause}
 	for {
 		commit, err := c.attempt(ctx, o)
 		if err == nil {
@@ -50,7 +52,11 @@ func (c *Client) run(ctx context.Context, o *order) (Commit, error) {
 		if !o.again(err) {
 			return Commit{}, err
 		}
-		if !pause.sleep(ctx) {
+		next := &pause
+		if errors.Is(err, errDisagree) {
+			next = &lag
+		}
+		if !next.sleep(ctx) {
 			return Commit{}, ended(ctx, err)
 		}
 		c.cfg.Logger.Debug("transaction is tried again", "kind", string(o.kind), "nonce", o.nonce.String(), "attempt", o.attempts, "error", err)
@@ -65,11 +71,13 @@ func (c *Client) attempt(ctx context.Context, o *order) (Commit, error) {
 	o.attempts++
 	call := o.call
 	call.orgs = c.endorsers.choose()
+	begun := time.Now()
 	e, err := c.endorse(ctx, o, call)
 	if err != nil {
 		return Commit{}, &EndorseError{o.txError("", ended(ctx, err))}
 	}
-	out, err := c.deliver(ctx, o, e)
+	steps := Steps{Endorse: time.Since(begun)}
+	out, err := c.deliver(ctx, o, e, &steps)
 	if err != nil {
 		return Commit{}, err
 	}
@@ -80,7 +88,7 @@ func (c *Client) attempt(ctx context.Context, o *order) (Commit, error) {
 		return Commit{}, &CommitError{TxError: o.txError(e.txID, errors.New("the transaction is on the ledger and invalid")), Code: out.code, Block: out.block}
 	}
 	c.endorsers.served(call.orgs)
-	return Commit{TxID: e.txID, Block: out.block, Nonce: o.nonce, Signed: o.signed, Result: e.result, Peer: out.peer, Attempts: o.attempts}, nil
+	return Commit{TxID: e.txID, Block: out.block, Nonce: o.nonce, Signed: o.signed, Result: e.result, Peer: out.peer, Attempts: o.attempts, Steps: steps}, nil
 }
 
 // again reports whether another attempt may help. Nothing of the order is on its way then.
@@ -113,7 +121,8 @@ func ended(ctx context.Context, err error) error {
 
 // deliver hands an endorsed transaction to the orderers until a block has it. The same
 // envelope may be handed over any number of times.
-func (c *Client) deliver(ctx context.Context, o *order, e endorsed) (outcome, error) {
+func (c *Client) deliver(ctx context.Context, o *order, e endorsed, steps *Steps) (outcome, error) {
+	begun := time.Now()
 	w := c.tracker.watch(e.txID)
 	defer c.tracker.forget(w)
 	var pause backoff
@@ -128,6 +137,7 @@ func (c *Client) deliver(ctx context.Context, o *order, e endorsed) (outcome, er
 		if err != nil {
 			wait = pause.next()
 		} else {
+			steps.Order = time.Since(begun)
 			o.handedOver()
 		}
 		out, waitErr := c.tracker.await(ctx, w, wait)
@@ -135,6 +145,7 @@ func (c *Client) deliver(ctx context.Context, o *order, e endorsed) (outcome, er
 			out, waitErr = c.tracker.ask(ctx, e.txID, c.cfg.QueryTimeout) // an earlier block has the true one
 		}
 		if waitErr == nil {
+			steps.Block = time.Since(begun) - steps.Order
 			return out, nil
 		}
 		if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package chainclient
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
@@ -63,6 +64,25 @@ func TestWhoIsBelieved(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Foreign peers that have not seen the newest block refuse what the own peer endorses.
+// That neither ends the transaction nor costs more than the moment they need.
+func TestForeignPeersABlockBehind(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, f *fixture) {
+		behind := time.Now().Add(30 * time.Millisecond)
+		f.links[0].onEndorse = func(p proposal) error {
+			if time.Now().Before(behind) {
+				return refusedBy(&evidence.Refusal{Code: evidence.CodeNotFound, Message: "no such request"}, p.orgs[1:]...)
+			}
+			return nil
+		}
+		begun := time.Now()
+		commit, err := f.Submit(t.Context(), somePatient)
+		require.NoError(t, err)
+		assert.Greater(t, commit.Attempts, 1)
+		assert.Less(t, time.Since(begun)-commit.Steps.Order-commit.Steps.Block, 100*time.Millisecond)
+	})
 }
 
 func TestLiarAmongEndorsersIsSetAside(t *testing.T) {
