@@ -168,10 +168,14 @@ func (s *site) openGuard(ctx context.Context) error {
 		}
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
+	away := false // told from one goroutine of the guard
 	cfg.OnState = func(healthy bool, cause error) {
-		if healthy {
+		switch {
+		case healthy && away:
+			away = false
 			s.log.Info("redis is back")
-		} else {
+		case !healthy:
+			away = true
 			s.log.Warn("redis is away; replay protection and limits go on in this process", "cause", cause)
 		}
 	}

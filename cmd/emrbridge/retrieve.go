@@ -212,7 +212,7 @@ func printRetrieval(w io.Writer, report retrieveReport, asJSON bool) error {
 	var rows [][]any
 	for _, d := range report.Deliveries {
 		if len(d.Records) == 0 {
-			rows = append(rows, []any{d.Owner, "", "", "", "none", strings.Join(nonEmpty(d.Error, d.Reason, d.Message), ": ")})
+			rows = append(rows, []any{d.Owner, "", "", "", "none", strings.Join(nonEmpty(d.Error, d.Reason), ": ")})
 		}
 		for _, r := range d.Records {
 			rows = append(rows, []any{r.Owner, r.ID, r.Kind, r.EventTime, string(r.Verdict), strings.Join(nonEmpty(string(r.Check), r.Absent), ": ")})

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/emrbridge/emrbridge/audit"
 	"github.com/emrbridge/emrbridge/chainclient"
@@ -78,7 +79,7 @@ func verify(cmd *cobra.Command, o verifyOptions, files []string) error {
 		return err
 	}
 	defer done()
-	if !o.asJSON {
+	if !o.asJSON && term.IsTerminal(int(os.Stderr.Fd())) {
 		cfg.Progress = func(p audit.Progress) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "\rblock %d of %d, %d records, %d failed ", p.Block, p.Blocks, p.Records, p.Failed)
 		}
