@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/bridge/intake"
@@ -61,8 +63,8 @@ func (s *site) receiver(in *intake.Intake, l config.Listener) (*hl7.Receiver, er
 	}, nil
 }
 
-// listen opens an MLLP endpoint.
-func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener) (*mllp.Server, net.Listener, error) {
+// listen opens an MLLP endpoint, whose events are counted.
+func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener, events *prometheus.CounterVec) (*mllp.Server, net.Listener, error) {
 	r, err := s.receiver(in, l)
 	if err != nil {
 		return nil, nil, err
@@ -71,6 +73,7 @@ func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener)
 		Handler: mllp.ForReceiver(r), MaxFrame: int(l.MaxFrame), MaxConns: l.MaxConnections,
 		IdleTimeout: l.IdleTimeout.D(), ReadTimeout: l.FrameTimeout.D(), FrameTimeout: l.FrameTimeout.D(), WriteTimeout: l.WriteTimeout.D(),
 		Observe: func(e mllp.Event) {
+			events.WithLabelValues(l.Name, e.Kind.String()).Inc()
 			s.log.Debug("mllp", "listener", l.Name, "event", e.Kind.String(), "peer", e.Peer)
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -144,8 +145,14 @@ func (s *site) stopPipeline(p *bridge.Pipeline) {
 // serveHIS opens the MLLP endpoints. They are opened last, when everything behind them is
 // there, and drained first.
 func (s *site) serveHIS(ctx context.Context, group *errgroup.Group, p *bridge.Pipeline) error {
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emrbridge_mllp_events_total",
+		Help: "What happened on the MLLP endpoints: received, answered, junk, too-long, cut-off, slow-reader, refused …"},
+		[]string{"listener", "event"})
+	if err := s.metrics.Register(events); err != nil {
+		return err
+	}
 	for _, l := range s.config.HL7.Listeners {
-		srv, listener, err := s.listen(ctx, p.Intake, l)
+		srv, listener, err := s.listen(ctx, p.Intake, l, events)
 		if err != nil {
 			return err
 		}
