@@ -36,7 +36,8 @@ type run struct {
 	net     *devnet.Network
 	sites   []*devsite.Process // hospital 1 and 2
 	chain   *chainclient.Client
-	from    uint64 // ledger height before the first message
+	from    uint64    // ledger height before the first message
+	first   time.Time // when the first message was sent
 	sent    outcome
 	day     *hospitalday.Day
 	patient hospitalday.Patient // the one whose records are retrieved
@@ -197,13 +198,13 @@ func (r *run) messages(ctx context.Context) error {
 		total += len(l)
 	}
 	r.say("%d messages on %d connections", total, len(lanes))
-	begun := time.Now()
+	r.first = time.Now()
 	sent := make(chan error, 1)
 	go func() { sent <- send(ctx, r.sites[0].Config.HL7.Listeners[0].Addr, lanes, &r.sent) }()
-	if err := r.watch(ctx, begun, sent); err != nil {
+	if err := r.watch(ctx, sent); err != nil {
 		return err
 	}
-	r.report.AnchorSeconds = time.Since(begun).Seconds()
+	r.report.AnchorSeconds = time.Since(r.first).Seconds()
 	acked, refused := r.sent.count()
 	r.say("%d acknowledged, %d refused, all acknowledged ones anchored after %.1f s", acked, refused, r.report.AnchorSeconds)
 	return nil
@@ -211,7 +212,7 @@ func (r *run) messages(ctx context.Context) error {
 
 // watch follows store and sender until everything acknowledged is anchored. Without a
 // sender, sent is nil.
-func (r *run) watch(ctx context.Context, begun time.Time, sent <-chan error) error {
+func (r *run) watch(ctx context.Context, sent <-chan error) error {
 	done, last := sent == nil, time.Now()
 	shown, anchored := time.Time{}, -1
 	for {
@@ -233,7 +234,7 @@ func (r *run) watch(ctx context.Context, begun time.Time, sent <-chan error) err
 		if int(s.Anchored) != anchored {
 			anchored, last = int(s.Anchored), time.Now()
 		}
-		r.report.Timeline = append(r.report.Timeline, Point{Seconds: time.Since(begun).Seconds(), Acknowledged: acked, Anchored: anchored})
+		r.report.Timeline = append(r.report.Timeline, Point{Seconds: time.Since(r.first).Seconds(), Acknowledged: acked, Anchored: anchored})
 		finished := done && anchored >= r.distinct()
 		if finished || time.Since(shown) > time.Second {
 			shown = time.Now()

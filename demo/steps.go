@@ -189,7 +189,7 @@ func (r *run) loseOrderer(ctx context.Context) error {
 	begun := time.Now()
 	sent := make(chan error, 1)
 	go func() { sent <- send(ctx, r.sites[0].Config.HL7.Listeners[0].Addr, dayLanes(more, 2), &r.sent) }()
-	lost := r.watch(ctx, begun, sent)
+	lost := r.watch(ctx, sent)
 	if lost == nil {
 		r.report.OrdererLossSurvived = r.held(true, fmt.Sprintf("%d more messages acknowledged and anchored in %.1f s with three of four orderers",
 			len(more.Messages), time.Since(begun).Seconds()))
@@ -200,7 +200,7 @@ func (r *run) loseOrderer(ctx context.Context) error {
 		return err
 	}
 	r.say("%s runs again; what waits must be anchored now", leader.Process)
-	return r.watch(ctx, begun, nil)
+	return r.watch(ctx, nil)
 }
 
 // tamper flips one bit of a stored ciphertext and expects both the verifier and the
