@@ -157,7 +157,26 @@ type hospital struct {
 	dir, ledger string
 	client      *http.Client
 	cmd         *exec.Cmd
-	log         bytes.Buffer
+	log         output
+}
+
+// output is what the child printed.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
 
 func newHospital(t *testing.T, ledgerURL string) *hospital {
@@ -180,7 +199,6 @@ func newHospital(t *testing.T, ledgerURL string) *hospital {
 
 func (h *hospital) start(t *testing.T) {
 	t.Helper()
-	h.log.Reset()
 	h.cmd = exec.Command(os.Args[0])
 	h.cmd.Env = append(os.Environ(), childDir+"="+h.dir, childLedger+"="+h.ledger)
 	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log

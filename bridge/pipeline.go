@@ -63,7 +63,7 @@ type Deps struct {
 
 	// Stages to run in this process; nil runs all. Names are those of the stage packages.
 	Stages []string
-	// Lanes of each ordered stage, that is how many patients are worked on at once; default 64.
+	// Lanes of each ordered stage, that is how many patients are worked on at once; default 256.
 	Lanes int
 	// Tries of an item before it is parked; default 5.
 	Tries int
@@ -100,7 +100,7 @@ func (d Deps) runs(name string) bool { return len(d.Stages) == 0 || slices.Conta
 
 func (d Deps) withDefaults() Deps {
 	if d.Lanes <= 0 {
-		d.Lanes = 64
+		d.Lanes = 256
 	}
 	if d.Metrics == nil {
 		d.Metrics = noMetrics{}

@@ -17,9 +17,13 @@ type health struct {
 }
 
 type failure struct {
-	since time.Time
-	err   error
+	since, last time.Time
+	err         error
 }
+
+// newsLasts is how long a failure counts that nobody has repeated: readiness that waits for
+// traffic must not keep traffic away for ever.
+const newsLasts = 30 * time.Second
 
 func (h *health) observe(stream string, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, ErrTooLarge) {
@@ -38,16 +42,18 @@ func (h *health) observe(stream string, err error) {
 	if !ok {
 		f.since = time.Now()
 	}
-	f.err = err
+	f.err, f.last = err, time.Now()
 	h.failing[stream] = f
 }
 
-// err describes a failing stream, nil if there is none. A failure of long ago that nobody
-// has tried again since is still shown: it is the latest news.
+// err describes a failing stream, nil if there is none.
 func (h *health) err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for stream, f := range h.failing {
+		if time.Since(f.last) > newsLasts {
+			continue
+		}
 		return fmt.Errorf("stream %s fails since %s: %w", stream, f.since.UTC().Format(time.RFC3339), f.err)
 	}
 	return nil
@@ -59,7 +65,7 @@ func (h *health) broken() time.Duration {
 	defer h.mu.Unlock()
 	var longest time.Duration
 	for _, f := range h.failing {
-		if !atLimit(f.err) {
+		if !atLimit(f.err) && time.Since(f.last) < newsLasts {
 			longest = max(longest, time.Since(f.since))
 		}
 	}
