@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,7 +48,6 @@ func (b blocks) WriteSet(_ context.Context, n uint64) ([]audit.Tx, error) {
 // bent is a store that was tampered with.
 type bent struct {
 	audit.Store
-	mu    sync.Mutex
 	bytes map[record.ID]func([]byte) []byte
 	items map[record.ID]func(*recordstore.Item)
 	gone  map[record.ID]bool
@@ -122,7 +120,7 @@ func newHouse(t *testing.T) *house {
 
 func (h *house) verifier(t *testing.T, change func(*audit.Config)) *audit.Verifier {
 	t.Helper()
-	c := audit.Config{Ledger: h.Hospital.Ledger, Roots: []*smcrypto.Certificate{h.Authority.Cert}, Blocks: blocks{h.World.Ledger},
+	c := audit.Config{Ledger: h.Ledger, Roots: []*smcrypto.Certificate{h.Authority.Cert}, Blocks: blocks{h.Consortium.Ledger},
 		Custody: h.Custody, Hospital: h.Number}
 	if change != nil {
 		change(&c)
@@ -185,12 +183,12 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			s.gone[h.items[0].ID] = true
 		}, func(c audit.Checks) audit.Check { return c.Ciphertext }, fail(audit.NotInStore)},
 		{"ledger state changed behind the contract", func(t *testing.T, h *house, _ *bent) {
-			for _, key := range h.World.Ledger.Keys() {
+			for _, key := range h.Keys() {
 				if key[0] == 'm' {
-					v := h.World.Ledger.State(key)
+					v := h.State(key)
 					if string(v[40:]) == string(h.items[0].Pointer) {
 						v[10] ^= 1
-						h.World.Ledger.Tamper(key, v)
+						h.Tamper(key, v)
 					}
 				}
 			}
@@ -319,7 +317,7 @@ func (silent) Anchor(context.Context, evidence.Tag, evidence.RecordID) (evidence
 
 func TestUnreachableLedgerIsNeitherGoodNorBad(t *testing.T) {
 	h := newHouse(t)
-	rep, err := h.verifier(t, func(c *audit.Config) { c.Ledger, c.Blocks = silent{h.Hospital.Ledger}, nil }).Store(context.Background(), h.Store, nil)
+	rep, err := h.verifier(t, func(c *audit.Config) { c.Ledger, c.Blocks = silent{h.Ledger}, nil }).Store(context.Background(), h.Store, nil)
 	require.NoError(t, err)
 	assert.Equal(t, audit.Incomplete, rep.Outcome)
 	assert.Equal(t, 2, rep.Outcome.ExitStatus())

@@ -172,7 +172,7 @@ func (v *Verifier) contents(ctx context.Context, open source, h smcrypto.Header,
 	case h.EMRLength > maxEMR:
 		return both(failed(RecordMalformed))
 	}
-	key, err := v.Custody.RecordKey(ctx, keystore.Tag(h.Tag), h.Epoch, h.RecordID)
+	key, err := v.Custody.RecordKey(ctx, h.Tag, h.Epoch, h.RecordID)
 	switch {
 	case errors.Is(err, keystore.ErrDestroyed):
 		return both(skipped(Erased))

@@ -307,11 +307,11 @@ func TestClientIsNotLedAstray(t *testing.T) {
 			_, _ = rw.Write([]byte("<html>"))
 		},
 		"huge error": func(rw http.ResponseWriter, _ *http.Request) {
-			rw.WriteHeader(500)
+			rw.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.CopyN(rw, zeros{}, 1<<20)
 		},
 		"code to log": func(rw http.ResponseWriter, _ *http.Request) {
-			rw.WriteHeader(403)
+			rw.WriteHeader(http.StatusForbidden)
 			_, _ = rw.Write([]byte(`{"code":"x\ny"}`))
 		},
 		"empty stream": func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Type", wire.ContentType) },

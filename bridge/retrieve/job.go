@@ -168,7 +168,7 @@ func (j *job) denied(ctx context.Context, said *RefusedError) error {
 		if err != nil {
 			return false, err
 		}
-		_, ok, err := j.Trust.step(a, j.owner, &body)
+		ok, err := j.Trust.step(a, j.owner, &body)
 		if err == nil && !ok {
 			return false, fmt.Errorf("%w: %s says that it denied request %s, the ledger does not", ErrUntrusted, j.owner.MSP, j.access)
 		}
@@ -197,7 +197,7 @@ func (j *job) delivered(ctx context.Context, wait bool) (*evidence.Deliver, erro
 		if err != nil {
 			return false, err
 		}
-		_, found, err = j.Trust.step(a, j.owner, &body)
+		found, err = j.Trust.step(a, j.owner, &body)
 		return found || err != nil, err
 	})
 	if err != nil {

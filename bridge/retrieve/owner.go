@@ -169,7 +169,7 @@ func (d *delivery) load(ctx context.Context) error {
 		var err error
 		d.access, err = d.Ledger.Access(ctx, d.req.Access)
 		code, refused := refusal(err)
-		return !(refused && code == evidence.CodeNotFound), err
+		return !refused || code != evidence.CodeNotFound, err
 	})
 	if code, refused := refusal(err); refused && code == evidence.CodeNotFound {
 		return refuse(CodeUnknown, nil)

@@ -183,18 +183,18 @@ func sameTerms(a, b evidence.RequestAccess) bool {
 		a.Emergency == b.Emergency && a.Reason == b.Reason && slices.Equal(a.Records, b.Records) && slices.Equal(a.Staff, b.Staff)
 }
 
-// step finds the statement of one kind among those of an access and verifies that by
-// made it. ok is false if there is none.
-func (t *Trust) step(a evidence.Access, by Party, body evidence.Body) (st evidence.Statement, ok bool, err error) {
+// step finds the statement of one kind among those of an access, verifies that by made it
+// and decodes it into body. found is false if there is none.
+func (t *Trust) step(a evidence.Access, by Party, body evidence.Body) (found bool, err error) {
 	for _, signed := range a.Statements {
 		parsed, err := evidence.ParseStatement(signed.Statement)
 		if err != nil || parsed.Kind != body.Kind() {
 			continue
 		}
-		st, err = t.statement(by, signed, body)
-		return st, err == nil, err
+		_, err = t.statement(by, signed, body)
+		return err == nil, err
 	}
-	return st, false, nil
+	return false, nil
 }
 
 // consents reads all consents under a tag and returns those that verify, in the form of

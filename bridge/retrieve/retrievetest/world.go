@@ -81,7 +81,7 @@ func (w *World) open(t testing.TB, m *chaincodetest.Member) *Hospital {
 	h.Trust, err = retrieve.NewTrust(h.Ledger, []*smcrypto.Certificate{w.Authority.Cert}, nil, nil)
 	require.NoError(t, err)
 	h.Gateway = w.GatewayPair(t, m.MSP)
-	h.Listen, err = net.Listen("tcp", "127.0.0.1:0")
+	h.Listen, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = h.Listen.Close() })
 	h.Register(sha256.Sum256(h.Gateway.Leaf.RawSubjectPublicKeyInfo), "https://"+h.Listen.Addr().String())
