@@ -46,6 +46,9 @@ func Open(ctx context.Context, cfg Config, signer Signer) (*Client, error) {
 		links = append(links, l)
 	}
 	c := newClient(cfg, signer, links)
+	if cfg.Lazy {
+		return c, nil
+	}
 	if err := c.pool.warm(ctx, cfg.DialTimeout); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

@@ -39,9 +39,12 @@ type Config struct {
 	CommitTimeout  time.Duration // wait for the block before the envelope is handed over again; default 30 s
 	QueryTimeout   time.Duration // one query; default 10 s
 	DialTimeout    time.Duration // wait for the first peer in Open; default 10 s
-	Patience       time.Duration // all attempts of one transaction; default 2 min, at most 8 min (evidence.StatementWindow)
-	ProbeAfter     time.Duration // silence of the block stream after which a commit is asked for; default 3 s
-	Keepalive      time.Duration // gRPC ping; default 60 s, which is the least that a peer tolerates by default
+	// Lazy lets Open return without a peer, for a process that must start while the ledger
+	// is away. Ready tells when one is there.
+	Lazy       bool
+	Patience   time.Duration // all attempts of one transaction; default 2 min, at most 8 min (evidence.StatementWindow)
+	ProbeAfter time.Duration // silence of the block stream after which a commit is asked for; default 3 s
+	Keepalive  time.Duration // gRPC ping; default 60 s, which is the least that a peer tolerates by default
 
 	BatchMax   int           // entries in a batch; default 500, at most evidence.MaxBatch
 	BatchWait  time.Duration // how long the first entry of a batch waits for others; default 200 ms

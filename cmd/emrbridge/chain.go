@@ -27,8 +27,14 @@ func (noSigner) Sign(context.Context, []byte) ([]byte, error) {
 	return nil, errors.New("this command does not sign")
 }
 
-// openChain connects to the ledger that a configuration names.
-func openChain(ctx context.Context, c *config.Config, signer chainclient.Signer, log *slog.Logger) (*chainclient.Client, error) {
+// openChain connects to the ledger that a configuration names, and waits until a peer
+// answers.
+func openChain(ctx context.Context, c *config.Config, signer chainclient.Signer) (*chainclient.Client, error) {
+	return chainclient.Open(ctx, chainConfig(c, nil), signer)
+}
+
+// chainConfig is the chain client's part of a configuration.
+func chainConfig(c *config.Config, log *slog.Logger) chainclient.Config {
 	cfg := chainclient.Config{
 		Channel: c.Chain.Channel, Contract: c.Chain.Contract,
 		MSPID: c.Hospital.MSP, CertPath: c.Chain.Cert, KeyPath: c.Chain.Key,
@@ -39,7 +45,7 @@ func openChain(ctx context.Context, c *config.Config, signer chainclient.Signer,
 	for _, p := range c.Chain.Peers {
 		cfg.Peers = append(cfg.Peers, chainclient.Peer{Address: p.Addr, TLSCACertPath: p.TLSCA, ServerName: p.ServerName, MSPID: p.MSP})
 	}
-	return chainclient.Open(ctx, cfg, signer)
+	return cfg
 }
 
 // pemDER returns the first certificate of a PEM file as DER.
@@ -86,7 +92,7 @@ func registration(ctx context.Context, c *config.Config, ks keystore.Custody) (*
 // register puts the consortium's authority on the ledger, if it is not there, and then
 // the hospital.
 func register(ctx context.Context, c *config.Config, ks keystore.Custody) (chainclient.Commit, error) {
-	chain, err := openChain(ctx, c, ks, nil)
+	chain, err := openChain(ctx, c, ks)
 	if err != nil {
 		return chainclient.Commit{}, err
 	}
@@ -144,7 +150,7 @@ func newMemberListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			chain, err := openChain(cmd.Context(), c, noSigner{}, nil)
+			chain, err := openChain(cmd.Context(), c, noSigner{})
 			if err != nil {
 				return err
 			}

@@ -217,7 +217,9 @@ func (s *site) openStore(ctx context.Context) error {
 }
 
 func (s *site) openChain(ctx context.Context) error {
-	chain, err := openChain(ctx, s.config, s.keys, s.log.With("part", "chain"))
+	cfg := chainConfig(s.config, s.log.With("part", "chain"))
+	cfg.Lazy = true // the HIS must not notice that the ledger is away
+	chain, err := chainclient.Open(ctx, cfg, s.keys)
 	if err != nil {
 		return err
 	}

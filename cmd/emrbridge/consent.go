@@ -152,7 +152,7 @@ func consents(ctx context.Context, c *config.Config, p local.Patient) ([]evidenc
 	if err != nil {
 		return nil, err
 	}
-	chain, err := openChain(ctx, c, noSigner{}, nil)
+	chain, err := openChain(ctx, c, noSigner{})
 	if err != nil {
 		return nil, err
 	}

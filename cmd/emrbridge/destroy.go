@@ -56,7 +56,7 @@ statement on the ledger. If the command is interrupted, run it again: it complet
 
 // destroy erases first and states it then: a statement without the deed would be false.
 func destroy(ctx context.Context, c *config.Config, ks *keystore.File, body *evidence.DestroyKey) error {
-	chain, err := openChain(ctx, c, ks, nil)
+	chain, err := openChain(ctx, c, ks)
 	if err != nil {
 		return err
 	}

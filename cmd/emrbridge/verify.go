@@ -69,7 +69,7 @@ func verify(cmd *cobra.Command, o verifyOptions, files []string) error {
 	if err != nil {
 		return err
 	}
-	chain, err := openChain(ctx, c, noSigner{}, nil)
+	chain, err := openChain(ctx, c, noSigner{})
 	if err != nil {
 		return err
 	}
