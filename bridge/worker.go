@@ -277,6 +277,9 @@ func (w *worker) judge(err error, tries int) error {
 // attempt runs the handler once and makes its results durable.
 func (w *worker) attempt(ctx context.Context, it *item) error {
 	m, err := w.bus.Decode(it.msg.Subject(), it.msg.Headers(), it.msg.Data())
+	if err == nil && len(m.Body) == 0 {
+		err = errors.New("message without a body") // every stage takes one; headers alone prove nothing
+	}
 	if err != nil {
 		return stage.Retry(codeUnreadable, err) // perhaps under a key that is not loaded: never thrown away
 	}

@@ -200,8 +200,8 @@ func (b *Bus) Publish(ctx context.Context, m Message) error {
 	return p.publish(ctx, msg)
 }
 
-// PublishSealed is Publish for a body that is sealed already, for the subject and record it
-// was first published with: setting aside and putting back move messages as they are.
+// PublishSealed is Publish for a body that is sealed already, for the subject and headers it
+// was first published with (see topology.Meta.Binding): setting aside and putting back move messages as they are.
 func (b *Bus) PublishSealed(ctx context.Context, subject string, h nats.Header, sealed []byte) error {
 	p, err := b.publisher(topology.StreamOf(subject))
 	if err != nil {
@@ -257,9 +257,10 @@ func (b *Bus) Decode(subject string, h nats.Header, data []byte) (Message, error
 	return m, err
 }
 
-// aad binds a body to where it belongs, so that a server cannot swap bodies.
+// aad binds a body to where it belongs and to its headers, so that whoever runs the server
+// cannot swap bodies or rewrite what is said of them.
 func aad(subject string, m topology.Meta) []byte {
-	return append([]byte("emrbridge/bus/v1\n"+subject+"\n"), m.Record[:]...)
+	return append([]byte("emrbridge/bus/v1\n"+subject+"\n"), m.Binding()...)
 }
 
 func (b *Bus) publisher(stream string) (*publisher, error) {

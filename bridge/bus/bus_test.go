@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,7 +208,16 @@ func TestMovedOrForeignBodiesDoNotOpen(t *testing.T) {
 	data[len(data)-1] ^= 1
 	_, err = b.Decode(topology.Received, m.Headers(), data)
 	require.ErrorIs(t, err, bus.ErrSealed)
+	for _, key := range []string{topology.HeaderControlID, topology.HeaderLane, topology.HeaderSender, topology.HeaderReceivedAt} {
+		h := maps.Clone(m.Headers())
+		h[key] = []string{"17"}
+		_, err = b.Decode(topology.Received, h, m.Data())
+		require.ErrorIs(t, err, bus.ErrSealed, key)
+	}
 	h = m.Headers()
+	h[topology.HeaderCode] = []string{"SET_ASIDE"} // what a stage may write
+	_, err = b.Decode(topology.Received, h, m.Data())
+	require.NoError(t, err)
 	h[topology.HeaderRecord] = []string{"nonsense"}
 	_, err = b.Decode(topology.Received, h, m.Data())
 	require.ErrorIs(t, err, topology.ErrHeader)

@@ -7,7 +7,7 @@ import (
 )
 
 // Cipher seals bodies before they reach a server and opens them again. aad binds a body to
-// its subject and record. Implementations are safe for concurrent use.
+// its subject and headers. Implementations are safe for concurrent use.
 type Cipher interface {
 	Seal(aad, plain []byte) ([]byte, error)
 	Open(aad, sealed []byte) ([]byte, error)

@@ -11,7 +11,7 @@
 //
 // Secrecy. The front-end machine stands in the DMZ, so nothing clinical lies on its disk in
 // the clear. Bodies are sealed by the given Cipher before they reach the server, bound to
-// subject and record id; the embedded server encrypts its files once more, headers
+// subject and headers; the embedded server encrypts its files once more, headers
 // included. The server's own encryption alone would not do: it does not authenticate, and
 // it encrypts a block that it rewrites with the key stream of the block before.
 package bus

@@ -158,6 +158,10 @@ func New(d Deps) (*Intake, error) {
 	return &Intake{d: d}, nil
 }
 
+// MaxMessage is the largest Raw that Submit takes, in bytes. An adapter should refuse what is
+// larger for good, since a sender that is asked to try again would do so for ever.
+func (in *Intake) MaxMessage() int { return in.d.MaxMessage }
+
 // Submit makes s durable. When the error is nil the bytes are on disk, now or since an
 // earlier submission, and the sender may be told so. On an error nothing may be promised;
 // submitting again is always harmless. Errors wrap ErrEmpty, ErrTooLarge, bus.ErrFull,

@@ -11,8 +11,8 @@ import (
 
 // Pauses between two looks at the ledger, growing from the first to the last.
 const (
-	firstPause = 5 * time.Millisecond
-	lastPause  = 200 * time.Millisecond
+	firstPause = 3 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
 )
 
 // eventually calls try until it is done, the time is over or ctx ends, and returns the
@@ -20,7 +20,7 @@ const (
 func eventually(ctx context.Context, limit time.Duration, try func() (done bool, err error)) error {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		done, err := try()
 		if done {
 			return err

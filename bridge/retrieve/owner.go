@@ -30,6 +30,10 @@ type OwnerConfig struct {
 	// LedgerWait bounds how long a delivery waits for this hospital's peer to see what
 	// another has committed. Default 5 s.
 	LedgerWait time.Duration
+	// Recorder, if set, says whether consents that a member recorded count here. Any member
+	// may record one on the ledger, also the one that asks: the patient may have signed
+	// the form there. A hospital that wants to see the form itself accepts its own only.
+	Recorder func(msp string) bool
 	// KeptGrants is how many deliveries can be resumed after their key grants were
 	// issued. Default 256. Their grants are kept in memory until they expire.
 	KeptGrants int
@@ -198,7 +202,7 @@ func (d *delivery) evaluate(ctx context.Context) (policy.Decision, error) {
 	if r.Emergency {
 		return policy.Decide(nil, r), nil
 	}
-	consents, err := d.Trust.consents(ctx, d.terms.Tag)
+	consents, err := d.Trust.consents(ctx, d.terms.Tag, d.Recorder)
 	if err != nil {
 		return policy.Decision{}, refuse(CodeLedger, err)
 	}

@@ -358,6 +358,16 @@ func TestConsentsDecide(t *testing.T) {
 	}
 }
 
+func TestOwnerMayInsistOnItsOwnConsents(t *testing.T) {
+	p := newPair(t, func(c *retrieve.OwnerConfig) { c.Recorder = func(msp string) bool { return msp == "H1MSP" } }, nil)
+	p.h2.Consent(p.patient, "H2MSP", nil)
+	_, err := p.ask(nil)
+	require.ErrorAs(t, err, new(*retrieve.DeniedError))
+	p.h1.Consent(p.patient, "H2MSP", nil)
+	_, err = p.ask(nil)
+	require.NoError(t, err)
+}
+
 func TestConsentForSomeKindsWithholdsTheRest(t *testing.T) {
 	p := newPair(t, nil, nil)
 	p.h1.Consent(p.patient, "H2MSP", func(c *evidence.GrantConsent) { c.Kinds = []string{"ORU^R01"} })

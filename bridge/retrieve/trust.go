@@ -197,14 +197,18 @@ func (t *Trust) step(a evidence.Access, by Party, body evidence.Body) (found boo
 	return false, nil
 }
 
-// consents reads all consents under a tag and returns those that verify, in the form of
-// package policy. A consent that does not verify counts as none: it can only take away.
-func (t *Trust) consents(ctx context.Context, tag evidence.Tag) ([]policy.Consent, error) {
+// consents reads all consents under a tag and returns those that verify and whose recorder
+// is accepted (nil accepts all), in the form of package policy. A consent that does not
+// verify counts as none: it can only take away.
+func (t *Trust) consents(ctx context.Context, tag evidence.Tag, accepted func(msp string) bool) ([]policy.Consent, error) {
 	var out []policy.Consent
 	parties := map[string]*Party{}
 	err := pages(ctx, func(size int, bookmark string) (evidence.Page[evidence.Consent], error) {
 		return t.ledger.Consents(ctx, tag, size, bookmark)
 	}, func(c evidence.Consent) error {
+		if accepted != nil && !accepted(c.Hospital) {
+			return nil
+		}
 		if len(out) == maxConsents {
 			return fmt.Errorf("%w: more than %d consents", ErrLimit, maxConsents)
 		}

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
@@ -110,6 +111,28 @@ func escape(v string, limit int) string {
 		v = v[:limit]
 	}
 	return url.PathEscape(v)
+}
+
+// Binding returns bytes that stand for what must not change on a message's way through a hop:
+// who sent what, when, and its lane. A sealed body is bound to them. What setting aside and
+// releasing writes (stage, code, time of the hop, origin) is left out.
+func (m Meta) Binding() []byte {
+	b := append([]byte{}, m.Record[:]...)
+	for _, f := range []struct {
+		value string
+		limit int
+	}{
+		{m.Sender, MaxName}, {m.ControlID, MaxID}, {m.Kind, MaxName}, {m.MediaType, MaxName}, {m.Charset, MaxName}, {m.Peer, MaxName}, {m.Tag, MaxName},
+	} {
+		v := f.value[:min(len(f.value), f.limit)]
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	b = binary.BigEndian.AppendUint64(b, m.Lane)
+	if m.ReceivedAt.IsZero() {
+		return b
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(m.ReceivedAt.UnixMilli()))
 }
 
 // MetaOf reads the headers of a message. Unknown headers are ignored; a value that is not
