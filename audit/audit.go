@@ -74,7 +74,8 @@ type Config struct {
 	Hospital uint16
 	// Providers default to both; all must agree.
 	Providers []smcrypto.Provider
-	// Parallel is how many records are verified at a time. Default: one for each core.
+	// Parallel is how many records are verified at a time. Default: two for each core,
+	// since half of the time is spent waiting for the ledger.
 	Parallel int
 	// PendingFor is how long a stored record may wait for its anchor before it counts as
 	// missing on the ledger. Default 10 minutes.
@@ -107,7 +108,7 @@ func New(c Config) (*Verifier, error) {
 		c.Providers = smcrypto.Providers()
 	}
 	if c.Parallel <= 0 {
-		c.Parallel = runtime.GOMAXPROCS(0)
+		c.Parallel = 2 * runtime.GOMAXPROCS(0)
 	}
 	if c.PendingFor <= 0 {
 		c.PendingFor = 10 * time.Minute

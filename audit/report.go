@@ -170,7 +170,8 @@ type Report struct {
 	MissingOnLedger int64 `json:"missing_on_ledger"`
 	MissingInStore  int64 `json:"missing_in_store"`
 	Doubled         int64 `json:"doubled"`
-	// Found lists the records whose outcome is not ok, the first MaxFound of them.
+	// Found lists the records whose outcome is not ok, the first MaxFound of them; for a
+	// single record, the record in any case.
 	Found []RecordReport `json:"found"`
 }
 
