@@ -118,6 +118,25 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
+const benchRecords = 200
+
+// benchHouse is a hospital with many records of 32 KiB.
+func benchHouse(b *testing.B) *house {
+	w := retrievetest.New(b, 1)
+	h := &house{World: w, Hospital: w.Hospitals[0]}
+	h.tag = h.Tag(retrievetest.Patient(1))
+	var entries []evidence.Entry
+	for range benchRecords {
+		item := h.Put(h.tag, "ORU^R01", h.Seal(h.tag, h.NewRecord("ORU^R01", bytes.Repeat([]byte("x"), 32<<10))))
+		entries = append(entries, item.Entry())
+	}
+	_, err := h.Anchor(entries...)
+	require.NoError(b, err)
+	return h
+}
+
+func roots(h *house) []*smcrypto.Certificate { return []*smcrypto.Certificate{h.Authority.Cert} }
+
 func (h *house) verifier(t *testing.T, change func(*audit.Config)) *audit.Verifier {
 	t.Helper()
 	c := audit.Config{Ledger: h.Ledger, Roots: []*smcrypto.Certificate{h.Authority.Cert}, Blocks: blocks{h.Consortium.Ledger},
