@@ -59,6 +59,9 @@ func (d *delivery) choose(ctx context.Context) error {
 	d.wanted = d.wanted[:0]
 	for _, id := range asked {
 		c, err := d.candidate(ctx, id, anchors)
+		if err == nil {
+			err = d.proveKind(ctx, &c)
+		}
 		if err != nil {
 			return err
 		}

@@ -210,6 +210,31 @@ func TestDamageInTheStoreIsSaidAndTheRestDelivered(t *testing.T) {
 	assert.Equal(t, evidence.Genuine, verdictOf(t, res, p.items[1].ID).Verdict)
 }
 
+// relabelled is a store in which someone has changed the kind of a record.
+type relabelled struct {
+	*embedded.Store
+	id   record.ID
+	kind string
+}
+
+func (r relabelled) Stat(ctx context.Context, id record.ID) (recordstore.Item, error) {
+	item, err := r.Store.Stat(ctx, id)
+	if id == r.id {
+		item.Kind = r.kind
+	}
+	return item, err
+}
+
+func TestAStoreThatLiesAboutKindsCannotWidenAConsent(t *testing.T) {
+	p := newPair(t, nil, nil)
+	p.peer.owner = p.h1.Owner(func(c *retrieve.OwnerConfig) { c.Store = relabelled{p.h1.Store, p.items[0].ID, "ORU^R01"} })
+	p.h1.Consent(p.patient, "H2MSP", func(c *evidence.GrantConsent) { c.Kinds = []string{"ORU^R01"} })
+	res, err := p.ask(nil)
+	require.NoError(t, err)
+	assert.Equal(t, string(wire.Withheld), verdictOf(t, res, p.items[0].ID).Absent)
+	assert.Equal(t, evidence.Genuine, verdictOf(t, res, p.items[1].ID).Verdict)
+}
+
 func TestRepeatedDeliveryBringsTheSameGrants(t *testing.T) {
 	p := newPair(t, nil, nil)
 	p.h1.Consent(p.patient, "H2MSP", nil)
