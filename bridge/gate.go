@@ -46,7 +46,7 @@ func (g *gate) shut(t ticket, neighbour string, err error) (first bool) {
 	}
 	g.neighbour, g.err = neighbour, err
 	// Half of the pause is random, so that stages and processes do not come back in step.
-	g.next = time.Now().Add(g.pause/2 + rand.N(g.pause/2+1))
+	g.next = time.Now().Add(g.pause/2 + rand.N(g.pause/2+1)) //nolint:gosec // jitter needs no secret
 	return first
 }
 

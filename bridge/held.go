@@ -111,10 +111,3 @@ func (h *held) all() []*item {
 	}
 	return out
 }
-
-// count returns how many messages are in hand.
-func (h *held) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.items)
-}

@@ -87,7 +87,7 @@ func TestADayOfHL7(t *testing.T) {
 	}}
 	for i, m := range day.Messages {
 		ack := receiver.HandleFrame(t.Context(), hl7.Incoming{Raw: m.Raw, Peer: "test", ReceivedAt: time.Now(), Size: int64(len(m.Raw))})
-		require.Contains(t, fmt.Sprintf("%s", ack), "|AA", "message %d", i)
+		require.Contains(t, string(ack), "|AA", "message %d", i)
 	}
 	settled(t, r, len(day.Messages))
 	records, twice := l.counts()

@@ -24,6 +24,8 @@ type Keys struct {
 	// from the first key of the bus and outlive its rotation: the files could not be read and
 	// the order of patients on the way would be lost otherwise.
 	File, Route []byte
+	// Guard keys the state that processes of the hospital share in Redis.
+	Guard []byte
 }
 
 // String never shows keys.
@@ -43,11 +45,12 @@ func LoadKeys(ctx context.Context, c dataKeys, p smcrypto.Provider) (Keys, error
 	if err != nil {
 		return Keys{}, fmt.Errorf("bridge: first key of the bus: %w", err)
 	}
-	if k.File, err = smcrypto.HKDF(p, first[:], nil, "emrbridge/bus-files/v1", 32); err != nil {
-		return Keys{}, fmt.Errorf("bridge: key of the bus's files: %w", err)
-	}
-	if k.Route, err = smcrypto.HKDF(p, first[:], nil, "emrbridge/bus-lanes/v1", 32); err != nil {
-		return Keys{}, fmt.Errorf("bridge: key of lanes: %w", err)
+	for info, to := range map[string]*[]byte{
+		"emrbridge/bus-files/v1": &k.File, "emrbridge/bus-lanes/v1": &k.Route, "emrbridge/guard/v1": &k.Guard,
+	} {
+		if *to, err = smcrypto.HKDF(p, first[:], nil, info, 32); err != nil {
+			return Keys{}, fmt.Errorf("bridge: %s: %w", info, err)
+		}
 	}
 	return k, nil
 }

@@ -404,7 +404,7 @@ func backoff(t tuning, try int) time.Duration {
 	if d > t.retryMax || d <= 0 {
 		d = t.retryMax
 	}
-	return d/2 + rand.N(d/2+1)
+	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter needs no secret
 }
 
 func sleep(ctx context.Context, d time.Duration) {

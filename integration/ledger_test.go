@@ -114,5 +114,5 @@ func (s *site) verify(t *testing.T) {
 	stats, err := s.Stats(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, stats.Items, report.Records.Total)
-	require.NotZero(t, report.Records.Total, fmt.Sprintf("%s", out))
+	require.NotZero(t, report.Records.Total, string(out))
 }

@@ -162,6 +162,7 @@ func (x *Index) Add(ctx context.Context, events []Event) (incidents []Event, err
 		return nil, fmt.Errorf("trail: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
+	//nolint:gosec // put together from constants
 	insert, err := tx.PrepareContext(ctx, "INSERT OR IGNORE INTO event (key, "+columns+") VALUES (?,?,?,"+strings.Repeat("NULLIF(?,''),", 7)+"?,NULLIF(?,''),NULLIF(?,''))")
 	if err != nil {
 		return nil, fmt.Errorf("trail: %w", err)
@@ -223,6 +224,7 @@ func (x *Index) Find(ctx context.Context, q Query) ([]Event, error) {
 		q.Limit = 10_000
 	}
 	// The records found by tag, transaction or batch are shown with all their events.
+	//nolint:gosec // columns and conditions are constants; what is asked for travels as arguments
 	rows, err := x.db.QueryContext(ctx, `SELECT `+selected+` FROM event WHERE seq IN (SELECT seq FROM event WHERE `+where+`)
 		OR record IN (SELECT record FROM event WHERE `+where+`) ORDER BY at, seq LIMIT ?`,
 		append(append(append([]any{}, args...), args...), q.Limit)...)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/bus"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
@@ -38,7 +39,7 @@ type site struct {
 	ready    *obs.Readiness
 
 	keys       *keystore.File
-	secrets    derived
+	secrets    bridge.Keys
 	guard      *guard.Guard
 	bus        *bus.Bus
 	store      *embedded.Store
@@ -46,13 +47,6 @@ type site struct {
 	quarantine *intake.Quarantine
 
 	undo []func() error
-}
-
-// derived are the keys that other parts need, all drawn from custody's data key of the bus.
-type derived struct {
-	bus                smcrypto.Key
-	older              []smcrypto.Key
-	disk, lanes, guard []byte
 }
 
 // openSite builds what every role needs. On an error nothing stays open.
@@ -118,39 +112,13 @@ func (s *site) openKeys(ctx context.Context) error {
 		return fmt.Errorf("the keystore belongs to %s (%d), the configuration to %s (%d): change hospital, or keystore.dir",
 			h.MSPID, h.Number, s.config.Hospital.MSP, s.config.Hospital.Number)
 	}
-	return s.deriveSecrets(ctx)
-}
-
-// deriveSecrets draws the keys of the bus, of its disk, of the lanes and of the hand-over
-// state in Redis from one data key, so that a rotation is one operation of custody.
-func (s *site) deriveSecrets(ctx context.Context) error {
-	version, key, err := s.keys.DataKey(ctx, keystore.UseBus, 0)
-	if err != nil {
-		return err
-	}
-	s.secrets.bus = key
-	first := key
-	for v := version - 1; v >= 1; v-- {
-		_, old, err := s.keys.DataKey(ctx, keystore.UseBus, v)
-		if err != nil {
-			return err
-		}
-		s.secrets.older = append(s.secrets.older, old)
-		first = old
-	}
-	for info, to := range map[string]*[]byte{
-		"emrbridge/bus-disk/v1": &s.secrets.disk, "emrbridge/lanes/v1": &s.secrets.lanes, "emrbridge/guard/v1": &s.secrets.guard,
-	} {
-		if *to, err = smcrypto.HKDF(s.provider, first[:], nil, info, 32); err != nil {
-			return err
-		}
-	}
-	return nil
+	s.secrets, err = bridge.LoadKeys(ctx, ks, s.provider)
+	return err
 }
 
 func (s *site) openGuard(ctx context.Context) error {
 	r := s.config.Redis
-	cfg := guard.Config{Embedded: r.Addr == "", Username: r.Username, DB: r.DB, Key: s.secrets.guard}
+	cfg := guard.Config{Embedded: r.Addr == "", Username: r.Username, DB: r.DB, Key: s.secrets.Guard}
 	if r.Addr != "" {
 		cfg.Addrs = []string{r.Addr}
 	}
@@ -233,11 +201,11 @@ func (s *site) openBus(ctx context.Context) error {
 	c := s.config.Bus
 	cfg := bus.Config{
 		URLs: c.URLs, CredsFile: c.Creds, Logger: s.log.With("part", "bus"),
-		Cipher: bus.NewCipher(s.provider, s.secrets.bus, s.secrets.older...),
+		Cipher: s.secrets.Bus,
 		Limits: topology.Limits{Replicas: c.Replicas},
 	}
 	if len(c.URLs) == 0 {
-		cfg.Dir, cfg.Key, cfg.MaxStore = s.config.Dir("bus"), s.secrets.disk, int64(c.MaxBytes)
+		cfg.Dir, cfg.Key, cfg.MaxStore = s.config.Dir("bus"), s.secrets.File, int64(c.MaxBytes)
 	} else if c.CAFile != "" {
 		pool, err := certPool(c.CAFile)
 		if err != nil {
@@ -259,30 +227,9 @@ func (s *site) openBus(ctx context.Context) error {
 	return nil
 }
 
-func (s *site) openQuarantine(ctx context.Context) error {
-	cipher, err := quarantineCipher(ctx, s.provider, s.keys)
-	if err != nil {
-		return err
-	}
-	s.quarantine, err = intake.OpenQuarantine(s.config.Dir("quarantine"), cipher, intake.QuarantineLimits{})
+func (s *site) openQuarantine(context.Context) (err error) {
+	s.quarantine, err = intake.OpenQuarantine(s.config.Dir("quarantine"), s.secrets.Quarantine, intake.QuarantineLimits{})
 	return err
-}
-
-// quarantineCipher opens with every version of the quarantine key and seals with the last.
-func quarantineCipher(ctx context.Context, p smcrypto.Provider, ks dataKeys) (bus.Cipher, error) {
-	version, key, err := ks.DataKey(ctx, keystore.UseQuarantine, 0)
-	if err != nil {
-		return nil, err
-	}
-	var older []smcrypto.Key
-	for v := version - 1; v >= 1; v-- {
-		_, old, err := ks.DataKey(ctx, keystore.UseQuarantine, v)
-		if err != nil {
-			return nil, err
-		}
-		older = append(older, old)
-	}
-	return bus.NewCipher(p, key, older...), nil
 }
 
 // retrieval is the part of a site that talks to other hospitals.
@@ -336,9 +283,4 @@ func (s *site) openRetrieval() (*retrieval, error) {
 		Guard: gatewayGuard{s.guard, c.Gateway.RateLimit}, Provider: s.provider, Logger: s.log.With("part", "gateway"),
 	})
 	return r, err
-}
-
-// dataKeys gives keys for data at rest.
-type dataKeys interface {
-	DataKey(ctx context.Context, use keystore.DataUse, version uint32) (uint32, smcrypto.Key, error)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -47,6 +48,9 @@ func (s *site) receiver(in *intake.Intake, l config.Listener) (*hl7.Receiver, er
 				Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: mediaHL7,
 				Charset: m.Charset, Peer: m.Peer, RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt,
 			})
+			if errors.Is(err, intake.ErrTooLarge) {
+				return tooLarge(in.MaxMessage())
+			}
 			return err
 		},
 		Quarantine: func(ctx context.Context, raw []byte, why hl7.Reason) error {
@@ -61,6 +65,13 @@ func (s *site) receiver(in *intake.Intake, l config.Listener) (*hl7.Receiver, er
 			s.log.Error("refused input could not be kept; the sender still has it", "listener", l.Name, "why", why, "err", err)
 		},
 	}, nil
+}
+
+// tooLarge refuses a message for good: sent again, it would be too large again.
+func tooLarge(limit int) error {
+	return &hl7.Refusal{Ack: hl7.AppReject, Fault: hl7.Fault{
+		Code: hl7.CodeInternal, Diagnostics: fmt.Sprintf("the message is larger than %d bytes", limit),
+	}}
 }
 
 // listen opens an MLLP endpoint, whose events are counted.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/internal/table"
 	"github.com/emrbridge/emrbridge/keystore"
@@ -34,11 +35,11 @@ func withQuarantine(ctx context.Context, path string, fn func(*intake.Quarantine
 	if err != nil {
 		return err
 	}
-	cipher, err := quarantineCipher(ctx, smcrypto.Default(), ks)
+	keys, err := bridge.LoadKeys(ctx, ks, smcrypto.Default())
 	if err != nil {
 		return errors.Join(err, ks.Close())
 	}
-	q, err := intake.OpenQuarantine(c.Dir("quarantine"), cipher, intake.QuarantineLimits{})
+	q, err := intake.OpenQuarantine(c.Dir("quarantine"), keys.Quarantine, intake.QuarantineLimits{})
 	if err == nil {
 		err = fn(q)
 	}
