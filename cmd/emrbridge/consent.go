@@ -172,11 +172,7 @@ func consents(ctx context.Context, c *config.Config, p local.Patient) ([]evidenc
 
 // tagBeside computes a patient's tag with the keystore, which the bridge may have open.
 func tagBeside(ctx context.Context, c *config.Config, p local.Patient) (evidence.Tag, error) {
-	pass, err := passphrase(c)
-	if err != nil {
-		return evidence.Tag{}, err
-	}
-	ks, err := keystore.OpenReader(ctx, c.Keystore.Dir, pass)
+	ks, err := openKeyReader(ctx, c)
 	if err != nil {
 		return evidence.Tag{}, err
 	}

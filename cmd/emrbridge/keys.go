@@ -57,6 +57,17 @@ func openKeystore(ctx context.Context, c *config.Config) (*keystore.File, error)
 	return f, err
 }
 
+// openKeyReader opens the keystore of a configuration for reading, beside the running
+// bridge.
+func openKeyReader(ctx context.Context, c *config.Config) (*keystore.Reader, error) {
+	pass, err := passphrase(c)
+	if err != nil {
+		return nil, err
+	}
+	defer smcrypto.Zero(pass)
+	return keystore.OpenReader(ctx, c.Keystore.Dir, pass)
+}
+
 func newKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "Keys of the hospital and of its patients · 密钥管理"}
 	cmd.AddCommand(

@@ -10,7 +10,6 @@ import (
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/internal/table"
-	"github.com/emrbridge/emrbridge/keystore"
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
 
@@ -26,12 +25,7 @@ func withQuarantine(ctx context.Context, path string, fn func(*intake.Quarantine
 	if err != nil {
 		return err
 	}
-	pass, err := passphrase(c)
-	if err != nil {
-		return err
-	}
-	defer smcrypto.Zero(pass)
-	ks, err := keystore.OpenReader(ctx, c.Keystore.Dir, pass)
+	ks, err := openKeyReader(ctx, c)
 	if err != nil {
 		return err
 	}

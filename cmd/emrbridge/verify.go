@@ -13,7 +13,6 @@ import (
 	"github.com/emrbridge/emrbridge/audit"
 	"github.com/emrbridge/emrbridge/chainclient"
 	"github.com/emrbridge/emrbridge/config"
-	"github.com/emrbridge/emrbridge/keystore"
 	"github.com/emrbridge/emrbridge/recordstore/embedded"
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
@@ -119,12 +118,7 @@ func auditConfig(ctx context.Context, c *config.Config, chain *chainclient.Clien
 	if noKeys {
 		return cfg, none, nil
 	}
-	pass, err := passphrase(c)
-	if err != nil {
-		return cfg, none, err
-	}
-	defer smcrypto.Zero(pass)
-	ks, err := keystore.OpenReader(ctx, c.Keystore.Dir, pass)
+	ks, err := openKeyReader(ctx, c)
 	if err != nil {
 		return cfg, none, fmt.Errorf("%w (--no-keys verifies without)", err)
 	}
