@@ -88,3 +88,18 @@ func searchBytes(where string, b []byte, secrets ...[]pattern) (found []string) 
 	}
 	return found
 }
+
+// TestSearchFinds: a search that finds nothing must not be one that cannot find.
+func TestSearchFinds(t *testing.T) {
+	const name = "欧阳测试娜"
+	gb, err := simplifiedchinese.GB18030.NewEncoder().String(name)
+	require.NoError(t, err)
+	for form, text := range map[string]string{
+		"UTF-8": name, "GB 18030": gb, "hexadecimal": hex.EncodeToString([]byte(name)),
+		"base64": base64.StdEncoding.EncodeToString([]byte("{\"family\":\"" + name + "\"}")), "base64 of GB 18030": base64.StdEncoding.EncodeToString([]byte("ab" + gb + "c")),
+	} {
+		t.Run(form, func(t *testing.T) {
+			require.NotEmpty(t, searchBytes("here", []byte("before "+text+" after"), secret("name", name)))
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -12,18 +13,33 @@ import (
 )
 
 // anchored reads what blocks the witness's peer has got since the last call, and returns
-// how often each record is anchored in all blocks.
+// how often each record is anchored in all blocks. The peer may have been away.
 func (w *world) anchored(t testing.TB) map[record.ID]int {
 	t.Helper()
-	height, err := w.witness.Height(t.Context())
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if err = w.readBlocks(t.Context()); err == nil {
+			return w.seen
+		}
+	}
 	require.NoError(t, err)
-	l, err := devsite.ReadLedger(t.Context(), w.witness, w.read, height)
-	require.NoError(t, err)
+	return nil
+}
+
+func (w *world) readBlocks(ctx context.Context) error {
+	height, err := w.witness.Height(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := devsite.ReadLedger(ctx, w.witness, w.read, height)
+	if err != nil {
+		return err
+	}
 	w.read = height
 	for id, n := range l.Times {
 		w.seen[id] += n
 	}
-	return w.seen
+	return nil
 }
 
 // count is what a comparison of sender and ledger finds.

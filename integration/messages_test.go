@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// residentOfADT is the resident number in messages of adt; its area code is of no place.
+const residentOfADT = "990101199003071237"
+
 // adt is an ADT^A08 message of an invented patient. marker stands in the name and in an
 // address, as patient data that must not be seen anywhere. changes alter the message.
 func adt(control, marker string, changes ...func(*header)) []byte {
@@ -23,7 +26,7 @@ func adt(control, marker string, changes ...func(*header)) []byte {
 	return []byte(strings.Join([]string{
 		fmt.Sprintf(`MSH|^~\&|%s|EMRBRIDGE||20260302101500+0800||%s|%s|P|%s||||||%s`, h.sender, h.kind, h.control, h.version, h.charset),
 		"EVN|A08|20260302101500+0800",
-		"PID|1||990101199003071234^^^GA^NNCHN~L-77^^^IT^PI||" + marker + "||19900307|F|||" + marker + "大街1号",
+		"PID|1||" + residentOfADT + "^^^GA^NNCHN~L-77^^^IT^PI||" + marker + "||19900307|F|||" + marker + "大街1号",
 		"PV1|1|O",
 		h.extra,
 	}, "\r"))
