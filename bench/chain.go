@@ -2,11 +2,11 @@ package bench
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,15 +23,15 @@ type consortium struct {
 	clients []*chainclient.Client
 }
 
-func newConsortium(ctx context.Context, o devnet.Options) (*consortium, error) {
-	n, err := devnet.Up(ctx, o)
+func newConsortium(ctx context.Context, o Options, endorsement string) (*consortium, error) {
+	n, err := o.network(ctx, "chain", endorsement)
 	if err != nil {
 		return nil, err
 	}
 	c := &consortium{net: n}
 	for _, h := range n.Hospitals() {
 		cl, err := devsite.Client(ctx, n, h, func(cfg *chainclient.Config) {
-			if o.Endorsement == devnet.EndorseAny {
+			if endorsement == devnet.EndorseAny {
 				cfg.EndorsersNeeded = 1
 			}
 		})
@@ -59,9 +59,9 @@ func entries(hospital uint16, n int) []evidence.Entry {
 	out := make([]evidence.Entry, n)
 	for i := range out {
 		e := &out[i]
-		_, _ = rand.Read(e.ID[:])
-		_, _ = rand.Read(e.Tag[:])
-		_, _ = rand.Read(e.CipherHash[:])
+		_, _ = crand.Read(e.ID[:])
+		_, _ = crand.Read(e.Tag[:])
+		_, _ = crand.Read(e.CipherHash[:])
 		binary.BigEndian.PutUint16(e.ID[:2], hospital)
 		e.Pointer = []byte{byte(i >> 16), byte(i >> 8), byte(i)}
 	}
@@ -103,51 +103,93 @@ func (c *consortium) load(ctx context.Context, size, inFlight int, span time.Dur
 	return float64(done.Load()) / time.Since(start).Seconds(), took, nil
 }
 
-// Chain measures anchoring on a network of 4 orderers and 4 peers: single-record
-// transactions, batches, and the bytes that a record takes on the chain.
-func Chain(ctx context.Context, r *Results, dir string, progress *os.File, span time.Duration) error {
+// Chain measures anchoring on a network of 4 orderers and 4 peers: a commit on an idle
+// network, single-record transactions, batches, and the bytes that a record takes on the
+// chain.
+func Chain(ctx context.Context, r *Results, o Options) error {
 	for _, endorsement := range []string{devnet.EndorseAny, devnet.EndorseMajority} {
-		if err := chainWith(ctx, r, endorsement, dir, progress, span); err != nil {
+		if err := chainWith(ctx, r, o, endorsement); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func chainWith(ctx context.Context, r *Results, endorsement, dir string, progress *os.File, span time.Duration) (err error) {
-	c, err := newConsortium(ctx, devnet.Options{Dir: dir, Endorsement: endorsement, Progress: progress})
+func chainWith(ctx context.Context, r *Results, o Options, endorsement string) (err error) {
+	c, err := newConsortium(ctx, o, endorsement)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close(ctx)) }()
-	group := "anchoring, endorsed by " + endorsement
-	fmt.Fprintf(progress, "%s: single-record transactions\n", group)
-	tps, took, err := c.load(ctx, 1, 400, span)
+	for _, part := range []func(context.Context, *Results, Options, string) error{c.idle, c.singles, c.batches} {
+		if err := part(ctx, r, o, endorsement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func group(endorsement string) string { return "anchoring, endorsed by " + endorsement }
+
+// idle measures one transaction at a time, with pauses so that it is not in step with the
+// blocks.
+func (c *consortium) idle(ctx context.Context, r *Results, o Options, endorsement string) error {
+	fmt.Fprintf(o.Progress, "%s: one transaction at a time\n", group(endorsement))
+	var total, endorse, order, block []float64
+	for range o.Commits {
+		time.Sleep(rand.N(100 * time.Millisecond)) //nolint:gosec // a pause needs no secret
+		began := time.Now()
+		commit, _, err := c.clients[0].SubmitBatch(ctx, entries(1, 1))
+		if err != nil {
+			return fmt.Errorf("bench: %w", err)
+		}
+		total = append(total, ms(time.Since(began)))
+		endorse, order = append(endorse, ms(commit.Steps.Endorse)), append(order, ms(commit.Steps.Order))
+		block = append(block, ms(commit.Steps.Block))
+	}
+	r.add(group(endorsement), endorsement+": commit, idle network, p50", median(total), "ms", "")
+	r.add(group(endorsement), endorsement+": commit, idle network, p99", quantile(total, 0.99), "ms", "")
+	r.add(group(endorsement), endorsement+": of it endorsement, p50", median(endorse), "ms", "")
+	r.add(group(endorsement), endorsement+": of it hand-over to the orderers, p50", median(order), "ms", "")
+	r.add(group(endorsement), endorsement+": of it consensus and block, p50", median(block), "ms", "")
+	return nil
+}
+
+func (c *consortium) singles(ctx context.Context, r *Results, o Options, endorsement string) error {
+	fmt.Fprintf(o.Progress, "%s: single-record transactions\n", group(endorsement))
+	tps, took, err := c.load(ctx, 1, 400, o.Span)
 	if err != nil {
 		return err
 	}
-	r.add(group, endorsement+": single records", tps, "tx/s", "published scheme: 17; target 250")
-	r.add(group, endorsement+": single record p50", 1000*median(took), "ms", "saturated")
+	r.add(group(endorsement), endorsement+": single records", tps, "tx/s", "published scheme: 17; target 250")
+	r.add(group(endorsement), endorsement+": single record p50", 1000*median(took), "ms", "saturated, 400 callers")
+	return nil
+}
+
+func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorsement string) error {
 	for _, size := range []int{500, 1000} {
-		fmt.Fprintf(progress, "%s: batches of %d\n", group, size)
+		fmt.Fprintf(o.Progress, "%s: batches of %d\n", group(endorsement), size)
 		before, err := c.clients[0].Height(ctx)
 		if err != nil {
 			return err
 		}
-		tps, took, err := c.load(ctx, size, 16, span)
+		tps, took, err := c.load(ctx, size, 16, o.Span)
 		if err != nil {
 			return err
 		}
-		r.add(group, fmt.Sprintf("%s: batches of %d", endorsement, size), tps*float64(size), "records/s", "target 10,000")
-		r.add(group, fmt.Sprintf("%s: batch of %d p50", endorsement, size), 1000*median(took), "ms", "saturated")
 		perRecord, err := c.bytesPerRecord(ctx, before)
 		if err != nil {
 			return err
 		}
-		r.add(group, fmt.Sprintf("%s: chain bytes, batches of %d", endorsement, size), perRecord, "bytes/record", "published scheme: about 480; target 130")
+		name := fmt.Sprintf("%s: batches of %d", endorsement, size)
+		r.add(group(endorsement), name, tps*float64(size), "records/s", "target 10,000")
+		r.add(group(endorsement), name+", p50", 1000*median(took), "ms", "saturated, 16 callers")
+		r.add(group(endorsement), name+", on the chain", perRecord, "bytes/record", "published scheme: about 480; target 130")
 	}
 	return nil
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // bytesPerRecord reads the blocks from a height on and divides their size by the records
 // that they anchor.

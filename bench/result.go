@@ -29,10 +29,18 @@ type Figure struct {
 
 // Results are the figures of one run.
 type Results struct {
-	At      string    `json:"at"` // RFC 3339
-	Machine string    `json:"machine"`
-	Figures []Figure  `json:"figures"`
-	Latency []float64 `json:"retrievals_ms,omitempty"`
+	At      string   `json:"at"` // RFC 3339
+	Machine string   `json:"machine"`
+	Figures []Figure `json:"figures"`
+	// Retrievals are the single retrievals, milliseconds, in the order in which they were made.
+	Retrievals []float64 `json:"retrievals_ms,omitempty"`
+	Steps      []Step    `json:"retrieval_steps,omitempty"`
+}
+
+// Step is one step of a retrieval and its median time.
+type Step struct {
+	Name string  `json:"name"`
+	MS   float64 `json:"ms"`
 }
 
 // NewResults begins a run.
@@ -131,6 +139,14 @@ func (r *Results) bars(unit string) ([]byte, error) {
 	var out bytes.Buffer
 	_, err = w.WriteTo(&out)
 	return out.Bytes(), err
+}
+
+func sum(v []float64) float64 {
+	var s float64
+	for _, x := range v {
+		s += x
+	}
+	return s
 }
 
 func median(v []float64) float64 { return quantile(v, 0.5) }

@@ -119,7 +119,7 @@ func (r *run) consortium(ctx context.Context) error {
 	if err := clean(r.o.Out); err != nil {
 		return err
 	}
-	n, err := devnet.Up(ctx, devnet.Options{Dir: dir, Progress: r.o.Progress, BlockInterval: 50 * time.Millisecond})
+	n, err := devnet.Up(ctx, devnet.Options{Dir: dir, Progress: r.o.Progress})
 	if err != nil {
 		return err
 	}
