@@ -16,6 +16,9 @@ import (
 // refused. It is no refusal: another selection is asked.
 var errDisagree = errors.New("organisations disagree about the transaction")
 
+// errBehind reports a refusal that the newest block may have made untrue.
+var errBehind = errors.New("the peer may not have applied the newest block yet")
+
 // mismatch is what a gateway says of an endorser that answered otherwise than the first.
 const mismatch = "ProposalResponsePayloads do not match"
 
@@ -105,6 +108,9 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 			if gateway == c.cfg.MSPID {
 				voice = cm.msp
 			}
+			if voice == c.cfg.MSPID && c.tooEarly(o, r.Code) {
+				return fmt.Errorf("%w: %s", errBehind, err) // %s: it must not be taken for a refusal
+			}
 			if voice == c.cfg.MSPID || o.voices.add(r.Code, voice) >= c.quorum && !behind {
 				return r
 			}
@@ -140,15 +146,45 @@ func (o *order) mayLag() bool {
 	return time.Since(o.doubted) < lagPatience
 }
 
-// onlyOthersRefuse reports whether foreign peers refuse what the own one endorsed.
+// A peer tells of a block before it has applied it, so that it may refuse, for a moment,
+// what refers to a transaction whose block was reported. It is asked again up to
+// maxReasked times if a block came within blockFresh.
+const (
+	blockFresh = 250 * time.Millisecond
+	maxReasked = 3
+)
+
+func (c *Client) tooEarly(o *order, code evidence.Code) bool {
+	if !heals(code) || o.reasked >= maxReasked || !c.tracker.movedWithin(blockFresh) {
+		return false
+	}
+	o.reasked++
+	return true
+}
+
+// heals reports whether another member's transaction can end a refusal with this code.
+func heals(code evidence.Code) bool {
+	switch code {
+	case evidence.CodeNotFound, evidence.CodeBadState, evidence.CodeNotMember, evidence.CodeNoConsent:
+		return true
+	}
+	return false
+}
+
+// onlyOthersRefuse reports whether foreign peers refuse what the own one endorsed, in a way
+// that a block which they have not seen would explain.
 func (c *Client) onlyOthersRefuse(orgs []string, list []complaint) bool {
 	refused := false
 	for _, cm := range list {
 		if cm.msp == c.cfg.MSPID {
 			return false
 		}
-		_, refusal := evidence.ParseRefusal(cm.message)
-		refused = refused || refusal
+		if r, ok := evidence.ParseRefusal(cm.message); ok {
+			if !heals(r.Code) {
+				return false
+			}
+			refused = true
+		}
 	}
 	return refused && slices.Contains(orgs, c.cfg.MSPID)
 }

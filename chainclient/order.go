@@ -27,6 +27,7 @@ type order struct {
 	attempts int
 	voices   voices
 	doubted  time.Time     // when foreign peers first refused what the own peer endorsed
+	reasked  int           // how often a refusal of the own peer was doubted
 	failures int           // policy failures
 	handed   chan struct{} // closed at the first hand-over, if not nil
 }
@@ -53,7 +54,7 @@ func (c *Client) run(ctx context.Context, o *order) (Commit, error) {
 			return Commit{}, err
 		}
 		next := &pause
-		if errors.Is(err, errDisagree) {
+		if errors.Is(err, errDisagree) || errors.Is(err, errBehind) {
 			next = &lag
 		}
 		if !next.sleep(ctx) {
@@ -108,7 +109,7 @@ func (o *order) again(err error) bool {
 	if errors.As(err, &unknown) {
 		return false
 	}
-	return transient(err) || errors.Is(err, errDisagree) || errors.Is(err, errForged)
+	return transient(err) || errors.Is(err, errDisagree) || errors.Is(err, errBehind) || errors.Is(err, errForged)
 }
 
 // ended puts the reason into err if the caller's context is over.

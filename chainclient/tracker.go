@@ -35,6 +35,7 @@ type tracker struct {
 	waiting map[string]*watch
 	live    bool
 	next    uint64             // block that the stream delivers next
+	moved   time.Time          // when the newest block came
 	kick    context.CancelFunc // ends the present stream
 }
 
@@ -243,5 +244,12 @@ func (t *tracker) settle(b *peer.FilteredBlock, from string) {
 			delete(t.waiting, tx.GetTxid())
 		}
 	}
-	t.next = b.GetNumber() + 1
+	t.next, t.moved = b.GetNumber()+1, time.Now()
+}
+
+// movedWithin reports whether a block came less than d ago.
+func (t *tracker) movedWithin(d time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Since(t.moved) < d
 }

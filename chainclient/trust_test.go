@@ -85,6 +85,40 @@ func TestForeignPeersABlockBehind(t *testing.T) {
 	})
 }
 
+// A peer tells of a block some milliseconds before its state shows it.
+func TestOwnPeerHasNotAppliedTheBlock(t *testing.T) {
+	for name, tc := range map[string]struct {
+		code    evidence.Code
+		until   time.Duration
+		refused bool
+	}{
+		"for a moment":           {code: evidence.CodeBadState, until: 8 * time.Millisecond},
+		"for good":               {code: evidence.CodeBadState, until: time.Hour, refused: true},
+		"a code that stays true": {code: evidence.CodeMalformed, until: 8 * time.Millisecond, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, f *fixture) {
+				_, err := f.Submit(t.Context(), somePatient) // its block has come just now
+				require.NoError(t, err)
+				begun := time.Now()
+				f.links[0].onEndorse = func(proposal) error {
+					if time.Since(begun) < tc.until {
+						return refusedBy(&evidence.Refusal{Code: tc.code, Message: "not yet"}, "H1MSP")
+					}
+					return nil
+				}
+				_, err = f.Submit(t.Context(), somePatient)
+				if _, refused := RefusalOf(err); !tc.refused {
+					require.NoError(t, err)
+				} else {
+					assert.True(t, refused)
+					assert.Less(t, time.Since(begun), 200*time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
 func TestLiarAmongEndorsersIsSetAside(t *testing.T) {
 	for name, complainants := range map[string]func(orgs []string) []string{
 		"liar answers last": func([]string) []string { return []string{"H3MSP"} },
