@@ -45,7 +45,7 @@ func (w *world) up(t *testing.T, number int, change func(*config.Config)) *site 
 	t.Helper()
 	s := w.sites[number]
 	if s == nil {
-		s = w.install(t, number)
+		s = w.install(t, number, nil)
 		w.sites[number] = s
 	}
 	t.Cleanup(func() { s.afterTest(t) })
@@ -65,10 +65,11 @@ func (w *world) up(t *testing.T, number int, change func(*config.Config)) *site 
 	return s
 }
 
-func (w *world) install(t *testing.T, number int) *site {
+// install makes a hospital's installation, configured as change says for good, and registers it.
+func (w *world) install(t *testing.T, number int, change func(*config.Config)) *site {
 	t.Helper()
 	h := w.net.Hospitals()[number-1]
-	path, err := devsite.Write(t.Context(), w.net, h, devsite.Options{Dir: filepath.Join(w.dir, fmt.Sprintf("h%d", number))})
+	path, err := devsite.Write(t.Context(), w.net, h, devsite.Options{Dir: filepath.Join(w.dir, fmt.Sprintf("h%d", number)), Change: change})
 	require.NoError(t, err)
 	base, err := os.ReadFile(path)
 	require.NoError(t, err)
