@@ -147,11 +147,12 @@ func (c *consortium) idle(ctx context.Context, r *Results, o Options, endorsemen
 		endorse, order = append(endorse, ms(commit.Steps.Endorse)), append(order, ms(commit.Steps.Order))
 		block = append(block, ms(commit.Steps.Block))
 	}
-	r.add(group(endorsement), endorsement+": commit, idle network, p50", median(total), "ms", "")
-	r.add(group(endorsement), endorsement+": commit, idle network, p99", quantile(total, 0.99), "ms", "")
-	r.add(group(endorsement), endorsement+": of it endorsement, p50", median(endorse), "ms", "")
-	r.add(group(endorsement), endorsement+": of it hand-over to the orderers, p50", median(order), "ms", "")
-	r.add(group(endorsement), endorsement+": of it consensus and block, p50", median(block), "ms", "")
+	name := "commit on an idle network, endorsed by " + endorsement
+	r.add(name, endorsement+": p50", median(total), "ms", "")
+	r.add(name, endorsement+": p99", quantile(total, 0.99), "ms", "")
+	r.add(name, endorsement+": endorsement, p50", median(endorse), "ms", "")
+	r.add(name, endorsement+": hand-over, p50", median(order), "ms", "until a quorum of orderers took it")
+	r.add(name, endorsement+": block, p50", median(block), "ms", "consensus, delivery, validation")
 	return nil
 }
 
@@ -162,7 +163,7 @@ func (c *consortium) singles(ctx context.Context, r *Results, o Options, endorse
 		return err
 	}
 	r.add(group(endorsement), endorsement+": single records", tps, "tx/s", "published scheme: 17; target 250")
-	r.add(group(endorsement), endorsement+": single record p50", 1000*median(took), "ms", "saturated, 400 callers")
+	r.add(group(endorsement), endorsement+": single record, p50", 1000*median(took), "ms", "400 callers")
 	return nil
 }
 
@@ -183,8 +184,8 @@ func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorse
 		}
 		name := fmt.Sprintf("%s: batches of %d", endorsement, size)
 		r.add(group(endorsement), name, tps*float64(size), "records/s", "target 10,000")
-		r.add(group(endorsement), name+", p50", 1000*median(took), "ms", "saturated, 16 callers")
-		r.add(group(endorsement), name+", on the chain", perRecord, "bytes/record", "published scheme: about 480; target 130")
+		r.add(group(endorsement), name+", p50", 1000*median(took), "ms", "16 callers")
+		r.add(group(endorsement), fmt.Sprintf("%s: in batches of %d", endorsement, size), perRecord, "bytes/record", "published scheme: about 480; target 130")
 	}
 	return nil
 }

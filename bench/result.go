@@ -1,19 +1,15 @@
 package bench
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	_ "gonum.org/v1/plot/vg/vgsvg" // plots are SVG
 
 	"github.com/emrbridge/emrbridge/internal/fsatomic"
 )
@@ -27,43 +23,69 @@ type Figure struct {
 	Anchor string  `json:"anchor,omitempty"` // what it is measured against
 }
 
-// Results are the figures of one run.
+// Results are the figures of one run. Runs of other work on the same machine lower them:
+// Load says how busy it was.
 type Results struct {
 	At      string   `json:"at"` // RFC 3339
 	Machine string   `json:"machine"`
+	Load    []string `json:"load"` // load averages over 1, 5 and 15 minutes before the run
 	Figures []Figure `json:"figures"`
 	// Retrievals are the single retrievals, milliseconds, in the order in which they were made.
 	Retrievals []float64 `json:"retrievals_ms,omitempty"`
-	Steps      []Step    `json:"retrieval_steps,omitempty"`
-}
-
-// Step is one step of a retrieval and its median time.
-type Step struct {
-	Name string  `json:"name"`
-	MS   float64 `json:"ms"`
 }
 
 // NewResults begins a run.
 func NewResults() *Results {
-	return &Results{At: time.Now().Format(time.RFC3339), Machine: fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())}
+	return &Results{At: time.Now().Format(time.RFC3339), Load: loadAverages(),
+		Machine: fmt.Sprintf("%s, %d cores, %s/%s, %s", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())}
+}
+
+// processor names the CPU, as far as the system tells.
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown processor"
+}
+
+func loadAverages() []string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return nil
+	}
+	fields := strings.Fields(string(b))
+	return fields[:min(3, len(fields))]
 }
 
 func (r *Results) add(group, name string, value float64, unit, anchor string) {
 	r.Figures = append(r.Figures, Figure{Group: group, Name: name, Value: value, Unit: unit, Anchor: anchor})
 }
 
-// Rows are the figures as a table.
+// Rows are the figures as a table; a group is named once.
 func (r *Results) Rows() [][]any {
 	rows := make([][]any, 0, len(r.Figures))
+	last := ""
 	for _, f := range r.Figures {
-		rows = append(rows, []any{f.Group, f.Name, format(f.Value), f.Unit, f.Anchor})
+		group := f.Group
+		if group == last {
+			group = ""
+		}
+		last = f.Group
+		rows = append(rows, []any{group, f.Name, format(f.Value), f.Unit, f.Anchor})
 	}
 	return rows
 }
 
 func format(v float64) string {
 	switch {
-	case v >= 1000:
+	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
 		return fmt.Sprintf("%.1f", v)
@@ -71,7 +93,7 @@ func format(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-// Write leaves bench.json and a plot of each group in dir.
+// Write leaves bench.json and the plots in dir.
 func (r *Results) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("bench: %w", err)
@@ -83,62 +105,28 @@ func (r *Results) Write(dir string) error {
 	if err := fsatomic.WriteFile(filepath.Join(dir, "bench.json"), append(b, '\n'), 0o644); err != nil {
 		return err
 	}
-	for _, unit := range r.units() {
-		svg, err := r.bars(unit)
-		if err != nil {
-			return fmt.Errorf("bench: plot: %w", err)
-		}
-		name := "bench-" + fileName(unit) + ".svg"
-		if err := fsatomic.WriteFile(filepath.Join(dir, name), svg, 0o644); err != nil {
+	for _, c := range charts {
+		if err := write(dir, c.file, func() ([]byte, error) { return r.draw(c) }); err != nil {
 			return err
 		}
 	}
-	return nil
+	return write(dir, "retrieval.svg", r.spread)
 }
 
-func (r *Results) units() []string {
-	var units []string
-	for _, f := range r.Figures {
-		if !slices.Contains(units, f.Unit) {
-			units = append(units, f.Unit)
-		}
-	}
-	return units
-}
-
-func fileName(unit string) string {
-	return string(bytes.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
-			return c
-		}
-		return '-'
-	}, []byte(unit)))
-}
-
-func (r *Results) bars(unit string) ([]byte, error) {
-	var values plotter.Values
-	var names []string
-	for _, f := range r.Figures {
-		if f.Unit == unit {
-			values, names = append(values, f.Value), append(names, f.Name)
-		}
-	}
-	p := plot.New()
-	p.X.Label.Text = unit
-	bars, err := plotter.NewBarChart(values, vg.Points(12))
+// write leaves a plot in dir, or removes that of an earlier run if there is none.
+func write(dir, file string, draw func() ([]byte, error)) error {
+	svg, err := draw()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	bars.Horizontal = true
-	p.Add(bars)
-	p.NominalY(names...)
-	w, err := p.WriterTo(20*vg.Centimeter, vg.Length(2+len(values))*vg.Centimeter, "svg")
-	if err != nil {
-		return nil, err
+	path := filepath.Join(dir, file)
+	if svg == nil {
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("bench: %w", err)
+		}
+		return nil
 	}
-	var out bytes.Buffer
-	_, err = w.WriteTo(&out)
-	return out.Bytes(), err
+	return fsatomic.WriteFile(path, svg, 0o644)
 }
 
 func sum(v []float64) float64 {
