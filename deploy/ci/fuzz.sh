@@ -5,5 +5,5 @@ time=${1:-60s}
 while IFS=: read -r file name; do
   pkg=./$(dirname "$file")
   echo "== $pkg $name"
-  go test "$pkg" -run '^$' -fuzz "^${name}\$" -fuzztime "$time"
+  go test "$pkg" -run '^$' -fuzz "^${name}\$" -fuzztime "$time" </dev/null
 done < <(git grep -oE 'func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | sed 's/func //')
