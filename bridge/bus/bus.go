@@ -189,6 +189,11 @@ func (b *Bus) Limits() topology.Limits { return b.cfg.Limits }
 // ErrUnavailable or ErrClosed, or is the context's; in the last case and with
 // ErrUnavailable the message may have been stored.
 func (b *Bus) Publish(ctx context.Context, m Message) error {
+	if m.Subject == topology.Received {
+		if err := b.room(); err != nil {
+			return err
+		}
+	}
 	msg, err := b.encode(m)
 	if err != nil {
 		return err
@@ -287,7 +292,29 @@ func (b *Bus) Ready() error {
 	case !b.nc.IsConnected():
 		return fmt.Errorf("%w: not connected", ErrUnavailable)
 	}
+	if err := b.room(); err != nil {
+		return err
+	}
 	return b.health.err()
+}
+
+// reserve is how many bytes of its disk an embedded server keeps for what was acknowledged
+// earlier: it needs room in the hops, in the record store and in the trail before it is on
+// the ledger. New messages are refused while less is free, at once; a write that fails for
+// want of space is noticed only when its commit times out.
+const reserve = 64 << 20
+
+// room returns ErrFull while new messages would use the reserve.
+func (b *Bus) room() error {
+	if b.server == nil {
+		return nil
+	}
+	free, err := freeSpace(b.cfg.Dir)
+	if err != nil || free >= reserve { // not known on every system
+		return nil
+	}
+	return fmt.Errorf("%w: %d MiB are free on the disk of %s, %d MiB are kept for what is on its way; make room there",
+		ErrFull, free>>20, b.cfg.Dir, reserve>>20)
 }
 
 // Close finishes what publishers hold, within ctx, disconnects and stops the embedded

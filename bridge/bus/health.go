@@ -81,7 +81,6 @@ func (h *health) forget() {
 // watch restarts an embedded server whose storage has failed. After a write error (a full
 // disk) a server refuses a stream until it is started again, even when there is space.
 func (b *Bus) watch(ctx context.Context) {
-	const least = 64 << 20 // bytes free before a restart is worth while
 	pause := b.cfg.Heal
 	tick := time.NewTicker(max(b.cfg.Heal/4, 10*time.Millisecond))
 	defer tick.Stop()
@@ -100,7 +99,7 @@ func (b *Bus) watch(ctx context.Context) {
 		if time.Since(last) < pause {
 			continue
 		}
-		if free, err := freeSpace(b.cfg.Dir); err == nil && free < least {
+		if free, err := freeSpace(b.cfg.Dir); err == nil && free < reserve {
 			continue
 		}
 		last, pause = time.Now(), min(2*pause, time.Minute)
