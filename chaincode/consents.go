@@ -49,16 +49,14 @@ func (l ledger) consent(id evidence.Nonce) (evidence.Consent, error) {
 }
 
 // allows asks package policy whether a consent covers an access at the time of the
-// transaction. The patient is compared here: policy knows no tags. The beginning of a
-// consent is the time of another member's transaction, so it gets the tolerance that
-// statements have: a grant right after the consent must not fail on a clock.
+// transaction. The patient is compared here: policy knows no tags.
 func (t *tx) allows(consent evidence.Consent, a evidence.Access) bool {
 	if consent.Terms.Tag != a.Request.Tag {
 		return false
 	}
 	terms := policy.Consent{
 		ID: consent.ID.String(), Grantees: consent.Terms.Grantees, Owners: consent.Terms.Owners,
-		Kinds: consent.Terms.Kinds, Since: consent.Since - evidence.StatementWindow, NotAfter: consent.Terms.NotAfter, Revoked: consent.Revoked,
+		Kinds: consent.Terms.Kinds, Since: consent.CountsFrom(), NotAfter: consent.Terms.NotAfter, Revoked: consent.Revoked,
 	}
 	for _, p := range consent.Terms.Purposes {
 		terms.Purposes = append(terms.Purposes, string(p))

@@ -49,7 +49,8 @@ const TransientEntries = "entries"
 const MaxPageSize = 500
 
 // StatementWindow is how far, in milliseconds, the time of a statement may lie from the
-// timestamp of the transaction that carries it.
+// timestamp of the transaction that carries it. It is the tolerance between the clocks of
+// two members everywhere: see also Consent.CountsFrom.
 const StatementWindow = 10 * 60 * 1000
 
 // Events set by the contract, one for each transaction. The payload is JSON of Event.
@@ -126,6 +127,12 @@ type Consent struct {
 	Signed     Signed  `json:"signed"`
 	Revocation *Signed `json:"revocation,omitempty"`
 }
+
+// CountsFrom is when a consent begins to count, Unix milliseconds. Since is the time of
+// another member's transaction, so the beginning gets the tolerance that statements have:
+// an access right after the consent must not fail on a clock that lags. The contract and
+// the gateway of the owner both go by it.
+func (c Consent) CountsFrom() int64 { return c.Since - StatementWindow }
 
 // AccessState is the state of an access request.
 type AccessState string

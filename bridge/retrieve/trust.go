@@ -258,7 +258,7 @@ func consentTerms(c evidence.Consent) policy.Consent {
 	}
 	return policy.Consent{
 		ID: c.ID.String(), Grantees: c.Terms.Grantees, Owners: c.Terms.Owners, Purposes: purposes,
-		Kinds: c.Terms.Kinds, Since: c.Since, NotAfter: c.Terms.NotAfter, Revoked: c.Revoked,
+		Kinds: c.Terms.Kinds, Since: c.CountsFrom(), NotAfter: c.Terms.NotAfter, Revoked: c.Revoked,
 	}
 }
 
