@@ -90,12 +90,20 @@ func sealing(r *Results, p smcrypto.Provider, span time.Duration) error {
 	}
 	primitives := 2*took[1] + took[2] + took[3]
 	group := "seal 32 KB, " + p.Name()
-	r.add(group, p.Name()+" sealed", 1/took[0], "records/s/core", "target 1,500 with gmsm")
-	r.add(group, p.Name()+" over its primitives", took[0]/primitives, "ratio", "target at most 1.3; sum of 2×SM3, SM4-GCM, SM2 sign")
+	r.add(group, p.Name()+" sealed", 1/took[0], "records/s/core", targetOf(p, "target 1,500"))
+	r.add(group, p.Name()+" over its primitives", took[0]/primitives, "ratio", targetOf(p, "target at most 1.3; ")+"2×SM3 + SM4-GCM + SM2 sign")
 	r.add(group, p.Name()+" SM3", recordSize/took[1]/1e6, "MB/s", "")
 	r.add(group, p.Name()+" SM4-GCM", recordSize/took[2]/1e6, "MB/s", "")
 	r.add(group, p.Name()+" SM2 sign", 1000*took[3], "ms", "")
 	return asymmetric(r, p, key, span)
+}
+
+// targetOf is text for the default provider, which alone has targets.
+func targetOf(p smcrypto.Provider, text string) string {
+	if p.Name() != smcrypto.Default().Name() {
+		return ""
+	}
+	return text
 }
 
 func asymmetric(r *Results, p smcrypto.Provider, key *smcrypto.PrivateKey, span time.Duration) error {

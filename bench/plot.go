@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -13,7 +14,7 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	_ "gonum.org/v1/plot/vg/vgsvg" // plots are SVG
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 var (
@@ -71,7 +72,7 @@ func (r *Results) draw(c chart) ([]byte, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	p := plot.New()
+	p := newPlot()
 	p.Title.Text, p.X.Label.Text, p.X.Min = c.title, c.unit, 0
 	names, xys := make([]string, len(list)), plotter.XYLabels{}
 	var ours, published plotter.Values
@@ -83,9 +84,15 @@ func (r *Results) draw(c chart) ([]byte, error) {
 			mine, theirs = 0, b.value
 		}
 		ours, published = append(ours, mine), append(published, theirs)
-		xys.XYs = append(xys.XYs, plotter.XY{X: b.value, Y: float64(i)})
-		xys.Labels = append(xys.Labels, "  "+format(b.value))
+		xys.Labels = append(xys.Labels, format(b.value))
 		most = max(most, b.value)
+	}
+	for i, b := range list {
+		x := b.value
+		if x < c.target && x > c.target-most/10 {
+			x = c.target // the figure would lie on the line
+		}
+		xys.XYs = append(xys.XYs, plotter.XY{X: x, Y: float64(i)})
 	}
 	if err := addBars(p, ours, barColor); err != nil {
 		return nil, err
@@ -103,6 +110,7 @@ func (r *Results) draw(c chart) ([]byte, error) {
 	}
 	p.NominalY(names...)
 	p.X.Max = 1.15 * most // room for the values
+	p.X.Tick.Marker = plot.TickerFunc(shortTicks)
 	return svg(p, 3*vg.Centimeter+vg.Length(len(list))*0.85*vg.Centimeter)
 }
 
@@ -122,10 +130,22 @@ func addValues(p *plot.Plot, at plotter.XYLabels) error {
 		return fmt.Errorf("bench: plot: %w", err)
 	}
 	for i := range labels.TextStyle {
-		labels.TextStyle[i] = text.Style{Font: font.From(plot.DefaultFont, 9), Handler: plot.DefaultTextHandler, YAlign: draw.YCenter}
+		labels.TextStyle[i] = text.Style{Font: font.From(font.Font{Typeface: plot.DefaultFont.Typeface, Variant: "Sans"}, 9), Handler: plot.DefaultTextHandler, YAlign: draw.YCenter}
 	}
+	labels.Offset.X = vg.Points(4)
 	p.Add(labels)
 	return nil
+}
+
+// shortTicks are the usual ticks with labels that have no more digits than they need.
+func shortTicks(least, most float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(least, most)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'g', 4, 64)
+		}
+	}
+	return ticks
 }
 
 func addTarget(p *plot.Plot, target float64, at plotter.XYs) error {
@@ -139,6 +159,16 @@ func addTarget(p *plot.Plot, target float64, at plotter.XYs) error {
 	return nil
 }
 
+// newPlot is an empty plot with a sans-serif font.
+func newPlot() *plot.Plot {
+	p := plot.New()
+	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
+		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font} {
+		f.Variant = "Sans"
+	}
+	return p
+}
+
 // spread draws which part of the retrievals took how long at most.
 func (r *Results) spread() ([]byte, error) {
 	if len(r.Retrievals) == 0 {
@@ -149,7 +179,7 @@ func (r *Results) spread() ([]byte, error) {
 	for i, ms := range sorted {
 		points = append(points, plotter.XY{X: ms, Y: float64(100*i) / float64(len(sorted))}, plotter.XY{X: ms, Y: float64(100*(i+1)) / float64(len(sorted))})
 	}
-	p := plot.New()
+	p := newPlot()
 	p.Title.Text = fmt.Sprintf("Retrieval of one record, %d times", len(sorted))
 	p.X.Label.Text, p.Y.Label.Text = "ms", "% done within"
 	line, err := plotter.NewLine(points)
@@ -163,17 +193,21 @@ func (r *Results) spread() ([]byte, error) {
 		return nil, err
 	}
 	p.X.Min, p.Y.Min, p.Y.Max = 0, 0, 100
+	p.X.Max = 1.05 * max(target, sorted[len(sorted)-1])
 	return svg(p, 9*vg.Centimeter)
 }
 
 func svg(p *plot.Plot, height vg.Length) ([]byte, error) {
-	p.Title.Padding, p.BackgroundColor = vg.Points(6), color.White
-	w, err := p.WriterTo(plotWidth, height, "svg")
-	if err != nil {
-		return nil, fmt.Errorf("bench: plot: %w", err)
-	}
+	const margin = 0.4 * vg.Centimeter
+	p.Title.Padding = vg.Points(6)
+	page := vgsvg.New(plotWidth, height)
+	area := draw.New(page)
+	area.SetColor(color.White)
+	area.Fill(area.Rectangle.Path())
+	// Fonts differ from viewer to viewer: leave room for wider ones.
+	p.Draw(draw.Crop(area, 2*margin, -2*margin, margin, -margin))
 	var out bytes.Buffer
-	if _, err := w.WriteTo(&out); err != nil {
+	if _, err := page.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("bench: plot: %w", err)
 	}
 	return out.Bytes(), nil
