@@ -183,8 +183,10 @@ func errSegment(b *builder, f Fault, modern bool) {
 	code := strconv.Itoa(int(f.Code))
 	b.begin("ERR")
 	if !modern {
-		b.comps(f.Segment, sequence, field)
-		b.out = append(b.out, b.d.Component)
+		b.out = append(b.out, b.d.Field)
+		for _, part := range []string{f.Segment, sequence, field} { // the code is the fourth, whatever is empty
+			b.out = append(b.d.appendEscaped(b.out, part), b.d.Component)
+		}
 		sub := b.d.Subcomponent
 		b.out = append(b.out, code...)
 		if sub != 0 {

@@ -40,6 +40,10 @@ func TestAckForms(t *testing.T) {
 		{"error, v2.3", "MSH|^~\\&|HIS|H|EMR|R|20260301||ADT^A01|C1|P|2.3\r", hl7.AppError, fault,
 			"MSH|^~\\&|EMR|R|HIS|H|20260301090000+0800||ACK^A01|ACK1|P|2.3\r" +
 				"MSA|AE|C1|Required field missing: no id \\F\\ here\rERR|MSH^1^10^101&Required field missing&HL70357\r"},
+		{"error without a place, v2.4: the code stays the fourth component", "MSH|^~\\&|HIS|H|EMR|R|2026||ADT^A01|C1|P|2.4\r", hl7.AppError,
+			&hl7.Fault{Code: hl7.CodeInternal, Diagnostics: "send it again"},
+			"MSH|^~\\&|EMR|R|HIS|H|20260301090000+0800||ACK^A01^ACK|ACK1|P|2.4\r" +
+				"MSA|AE|C1|Application internal error: send it again\rERR|^^^207&Application internal error&HL70357\r"},
 		{"no receiver named", "MSH|^~\\&|HIS|H|||20260301||ADT^A01|C1|P|2.5\r", hl7.AppAccept, nil,
 			"MSH|^~\\&|emrbridge|H1|HIS|H|20260301090000+0800||ACK^A01^ACK|ACK1|P|2.5\rMSA|AA|C1\r"},
 		{"own delimiters", "MSH@~#!$@HIS@H@EMR@R@2026@@ADT~A01@C!F!1@P@2.5\r", hl7.AppReject, &hl7.Fault{Code: hl7.CodeUnsupportedEvent},
