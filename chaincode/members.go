@@ -94,6 +94,11 @@ func registerMember(t *tx) ([]byte, error) {
 	if err := t.fresh(s, body.Number); err != nil {
 		return nil, err
 	}
+	if known {
+		if member.Earlier, err = t.earlier(s, member, body); err != nil {
+			return nil, err
+		}
+	}
 	member.MSP, member.Info, member.Signed, member.Status = s.Actor, body, s.signed, evidence.MemberActive
 	if err := t.putJSON(memberKey(s.Actor), member); err != nil {
 		return nil, err
@@ -161,6 +166,38 @@ func (t *tx) checkRegistration(msp string, body evidence.RegisterMember) (eviden
 		return member, false, refuse(evidence.CodeConflict, "hospital number %d belongs to %s", body.Number, holder)
 	}
 	return member, false, nil
+}
+
+// earlier returns the former registrations of a member whose registration is renewed by
+// body: those that it has, and the one that is replaced now if its signing key was another.
+// Each key appears once, the present one not at all. A renewal is not dated before what it
+// replaces, so that the times at which keys ended follow each other.
+func (t *tx) earlier(s *said, member evidence.Member, body evidence.RegisterMember) ([]evidence.Earlier, error) {
+	present, err := t.certs.parse(body.SignCert)
+	if err != nil {
+		return nil, refuse(evidence.CodeBadSignature, "the signing certificate cannot be read: %v", err)
+	}
+	list := append([]evidence.Earlier{{Signed: member.Signed, Until: t.now}}, member.Earlier...)
+	seen := map[smcrypto.PublicKey]bool{present.PublicKey(): true}
+	var kept []evidence.Earlier
+	for i, e := range list {
+		st, was, err := e.Signed.Registration()
+		if err != nil {
+			return nil, damaged(err)
+		}
+		if i == 0 && min(s.IssuedAt, t.now) < st.IssuedAt {
+			return nil, refuse(evidence.CodeStale, "the registration is dated before the one that it replaces: check the clock")
+		}
+		cert, err := t.certs.parse(was.SignCert)
+		if err != nil {
+			return nil, damaged(err)
+		}
+		if key := cert.PublicKey(); !seen[key] && len(kept) < evidence.MaxEarlier {
+			seen[key] = true
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
 }
 
 // setMemberStatus suspends or reinstates a member. The authority signs, and any registered

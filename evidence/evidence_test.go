@@ -220,6 +220,8 @@ func FuzzParseSigned(f *testing.F) {
 		for _, body := range bodies() {
 			_ = st.DecodeBody(body)
 		}
+		_, _, err = s.Registration()
+		require.Equal(t, st.DecodeBody(&evidence.RegisterMember{}) == nil, err == nil)
 	})
 }
 

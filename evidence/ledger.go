@@ -90,6 +90,20 @@ type Member struct {
 	Signed Signed         `json:"signed"`
 	// StatusSigned is the authority's last statement on the member's status, if there is one.
 	StatusSigned *Signed `json:"status_signed,omitempty"`
+	// Earlier are the registrations with other signing keys, newest first, each key once, at
+	// most MaxEarlier. What was signed with one of these keys up to its Until stays signed;
+	// the contract itself accepts the present key alone.
+	Earlier []Earlier `json:"earlier,omitempty"`
+}
+
+// MaxEarlier is how many former signing keys of a member the ledger keeps.
+const MaxEarlier = 16
+
+// Earlier is a registration that was replaced by one with another signing key.
+type Earlier struct {
+	Signed Signed `json:"signed"`
+	// Until is the time of the transaction that replaced it, Unix milliseconds.
+	Until int64 `json:"until"`
 }
 
 // Registration is a T_R on the ledger.

@@ -134,3 +134,16 @@ func ParseSigned(b []byte) (Signed, Statement, error) {
 	st, err := ParseStatement(s.Statement)
 	return s, st, err
 }
+
+// Registration reads a signed registration without checking its signature.
+func (s Signed) Registration() (Statement, RegisterMember, error) {
+	var body RegisterMember
+	st, err := ParseStatement(s.Statement)
+	if err != nil {
+		return Statement{}, RegisterMember{}, err
+	}
+	if err := st.DecodeBody(&body); err != nil {
+		return Statement{}, RegisterMember{}, err
+	}
+	return st, body, nil
+}
