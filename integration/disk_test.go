@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/config"
 )
 
@@ -26,44 +27,56 @@ func TestDiskFull(t *testing.T) {
 	w.sites[3] = s
 	t.Cleanup(func() { s.afterTest(t); s.halt(); delete(w.sites, 3) })
 	s.start(t)
-	l := s.send(t, day("DISK", 300), 5*time.Millisecond)
 	for _, c := range []struct {
-		name   string
-		killed bool
-	}{{"goes on by itself", false}, {"killed while full", true}} {
+		name     string
+		facility string
+		killed   bool
+		silent   bool // nobody sends any more when there is space again
+	}{{"goes on by itself", "DISK1", false, false}, {"killed while full", "DISK2", true, false}, {"and nobody sends any more", "DISK3", false, true}} {
 		t.Run(c.name, func(t *testing.T) {
+			l := s.send(t, day(c.facility, 150), 5*time.Millisecond)
+			begun := time.Now()
+			step := func(what string) { t.Logf("%4.1f s: %s", time.Since(begun).Seconds(), what) }
 			acked := l.acked.Load()
 			eventually(t, "the load is on", func() bool { return l.acked.Load() > acked+30 })
 			ballast := filepath.Join(disk, "ballast")
 			fill(t, ballast)
+			step("the disk is full")
 			again := l.again.Load()
 			eventually(t, "senders are told to send again", func() bool { return l.again.Load() > again+10 })
-			eventually(t, "readiness says so", func() bool {
-				status, _ := s.readiness(t)
-				return status == http.StatusServiceUnavailable
-			})
+			step("senders are told to send again")
 			refused := adt("FULL", "某某")
 			s.note(t, refused, false)
 			r := s.one(t, refused)
-			if !r.Code.Accepted() { // a bit of space may be left for a short message
-				assert.Equal(t, "207", r.ErrorCode, "%s", r.Raw)
-			} else {
-				s.note(t, refused, true)
-			}
+			step("one more, answered " + string(r.Code) + " after " + r.Elapsed.String())
+			assert.Equal(t, hl7.AppError, r.Code)
+			assert.Equal(t, "207", r.ErrorCode, "%s", r.Raw)
+			assert.Contains(t, string(r.Raw), "\rERR|")
+			assert.Less(t, r.Elapsed, 5*time.Second, "a sender is not kept waiting for what will not be")
+			status, report := s.readiness(t)
+			assert.Equal(t, http.StatusServiceUnavailable, status)
+			assert.Contains(t, report.Missing, "bus")
 			if c.killed {
 				s.kill()
+			}
+			if c.silent {
+				l.finish(t)
 			}
 			require.NoError(t, os.Remove(ballast))
 			if c.killed {
 				s.start(t)
 			}
-			acked = l.acked.Load()
-			eventually(t, "messages are acknowledged again", func() bool { return l.acked.Load() > acked+30 })
+			step("there is space again")
+			if !c.silent {
+				acked = l.acked.Load()
+				eventually(t, "messages are acknowledged again", func() bool { return l.acked.Load() > acked+30 })
+				step("messages are acknowledged again")
+				l.finish(t)
+			}
+			s.reconcile(t)
+			step("everything acknowledged is on the ledger")
 		})
 	}
-	l.finish(t)
-	t.Logf("%d acknowledged, %d sent again", l.acked.Load(), l.again.Load())
-	s.reconcile(t)
 }
 
 // smallDisk mounts a memory disk of a size.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/emrbridge/emrbridge/chainclient"
 	"github.com/emrbridge/emrbridge/devnet"
@@ -69,12 +68,15 @@ func setUp(ctx context.Context) (_ *world, err error) {
 			return w, fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 	}
-	w.net, err = devnet.Up(ctx, devnet.Options{Dir: filepath.Join(dir, "net"), ContractBin: w.program("emrchaincode"),
-		BlockInterval: 50 * time.Millisecond})
+	w.net, err = devnet.Up(ctx, w.network())
 	if err != nil {
 		return w, err
 	}
 	return w, w.openWitness(ctx)
+}
+
+func (w *world) network() devnet.Options {
+	return devnet.Options{Dir: filepath.Join(w.dir, "net"), ContractBin: w.program("emrchaincode")}
 }
 
 func (w *world) openWitness(ctx context.Context) (err error) {

@@ -117,8 +117,8 @@ func (l *load) lane(ctx context.Context, t *testing.T, lane []hospitalday.Messag
 				l.acked.Add(1)
 				break
 			}
-			if reply.Code != hl7.AppError {
-				err := fmt.Errorf("%s was answered %s %q, which a sender does not repeat", m.ControlID, reply.Code, reply.Text)
+			if reply.Code != hl7.AppError || reply.ErrorCode != "207" {
+				err := fmt.Errorf("%s was answered %s %s %q, which a sender does not repeat", m.ControlID, reply.Code, reply.ErrorCode, reply.Text)
 				l.fatal.Store(&err)
 				return
 			}
