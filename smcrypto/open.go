@@ -10,6 +10,9 @@ import (
 type Check struct {
 	// Signer is the sealing hospital's signing key. Required.
 	Signer PublicKey
+	// Former are keys that the hospital has renewed since; they are tried in order after
+	// Signer. Only the caller knows how long each of them counts.
+	Former []PublicKey
 	// CipherDigest, if not nil, is the h(EMR_en) expected from the ledger.
 	CipherDigest *[DigestSize]byte
 	// Statement builds the seal statement that the signature must cover, from the
@@ -114,7 +117,11 @@ func checkSignature(p Provider, check Check, out Opened, emr []byte) error {
 	if err != nil {
 		return fmt.Errorf("smcrypto: build seal statement: %w", err)
 	}
-	if err := p.Verify(check.Signer, statement, out.Signature); err != nil {
+	err = p.Verify(check.Signer, statement, out.Signature)
+	for i := 0; err != nil && i < len(check.Former); i++ {
+		err = p.Verify(check.Former[i], statement, out.Signature)
+	}
+	if err != nil {
 		return fmt.Errorf("sealed record: %w", err)
 	}
 	return nil

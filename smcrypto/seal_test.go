@@ -203,6 +203,15 @@ func TestOpenNamesTheFault(t *testing.T) {
 	wrong.Signer = newKey(t).Public()
 	_, err = Open(p, testKey, a.Bytes, wrong)
 	assert.ErrorIs(t, err, ErrInvalidSignature)
+	wrong.Former = []PublicKey{newKey(t).Public()}
+	_, err = Open(p, testKey, a.Bytes, wrong)
+	assert.ErrorIs(t, err, ErrInvalidSignature)
+	renewed := wrong
+	renewed.Former = append(renewed.Former, check.Signer)
+	_, err = Open(p, testKey, a.Bytes, renewed)
+	assert.NoError(t, err, "sealed under a former key")
+	_, err = OpenStream(p, testKey, bytes.NewReader(a.Bytes), io.Discard, renewed)
+	assert.NoError(t, err)
 	wrong = check
 	wrong.Statement = func(Header, [32]byte, []byte) ([]byte, error) { return []byte("another statement"), nil }
 	_, err = OpenStream(p, testKey, bytes.NewReader(a.Bytes), io.Discard, wrong)
