@@ -8,13 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
-	"github.com/emrbridge/emrbridge/evidence"
 )
 
 // The owner and the contract count a consent from the same moment. A hospital whose clock
 // lags within the tolerance of statements must not deny what the contract would grant.
 func TestAConsentCountsUnderALaggingClock(t *testing.T) {
-	const window = evidence.StatementWindow * time.Millisecond
 	for _, c := range []struct {
 		name    string
 		lag     time.Duration

@@ -94,7 +94,7 @@ func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byt
 	plain := bytes.NewBuffer(make([]byte, 0, header.EMRLength))
 	hash := [smcrypto.DigestSize]byte(a.CipherHash)
 	_, err = smcrypto.OpenStream(j.Provider, key, s.reader(), plain, smcrypto.Check{
-		Signer: j.owner.Sign, CipherDigest: &hash,
+		Signer: j.owner.Sign, Former: j.owner.sealers(header.SealedAt), CipherDigest: &hash,
 		Statement: func(_ smcrypto.Header, digest [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
 			if rec, err = j.content(plain.Bytes(), a.ID); err != nil {
 				return nil, err

@@ -20,6 +20,7 @@ type Trust struct {
 	roots    []*smcrypto.Certificate
 	provider smcrypto.Provider
 	now      func() time.Time
+	earlier  earlierCache
 }
 
 // NewTrust returns a Trust that pins roots, the SM2 certificates of the consortium's
@@ -45,6 +46,7 @@ type Party struct {
 	Endpoint    string          // https URL of its gateway
 	GatewayKey  evidence.Digest // SHA-256 of its gateway certificate's SubjectPublicKeyInfo
 	Sign        smcrypto.PublicKey
+	Former      []FormerKey // signing keys that it has renewed since, newest first
 	Encrypt     smcrypto.PublicKey
 	EncryptCert evidence.Digest // SM3 of the encryption certificate, DER
 }
@@ -72,22 +74,18 @@ func (t *Trust) verify(msp string, m evidence.Member) (Party, error) {
 	untrusted := func(what string, err error) (Party, error) {
 		return Party{}, fmt.Errorf("%w: registration of %s: %s: %w", ErrUntrusted, msp, what, err)
 	}
-	st, err := evidence.ParseStatement(m.Signed.Statement)
+	st, said, err := m.Signed.Registration()
 	if err != nil {
-		return untrusted("statement", err)
-	}
-	var said evidence.RegisterMember
-	if err := st.DecodeBody(&said); err != nil {
 		return untrusted("statement", err)
 	}
 	if m.MSP != msp || st.Actor != msp || !sameRegistration(said, m.Info) {
 		return untrusted("statement", errors.New("it does not say what the ledger shows"))
 	}
-	sign, err := t.certificate(said.SignCert, msp, smcrypto.UsageSign)
+	sign, err := t.certificate(said.SignCert, msp, smcrypto.UsageSign, t.now())
 	if err != nil {
 		return untrusted("signing certificate", err)
 	}
-	encrypt, err := t.certificate(said.EncryptCert, msp, smcrypto.UsageEncipher)
+	encrypt, err := t.certificate(said.EncryptCert, msp, smcrypto.UsageEncipher, t.now())
 	if err != nil {
 		return untrusted("encryption certificate", err)
 	}
@@ -99,8 +97,8 @@ func (t *Trust) verify(msp string, m evidence.Member) (Party, error) {
 	}
 	return Party{
 		MSP: msp, Number: said.Number, Active: m.Status == evidence.MemberActive, Endpoint: said.Endpoint,
-		GatewayKey: said.GatewayKey, Sign: sign.PublicKey(), Encrypt: encrypt.PublicKey(),
-		EncryptCert: evidence.Digest(t.provider.SM3(said.EncryptCert)),
+		GatewayKey: said.GatewayKey, Sign: sign.PublicKey(), Former: t.former(m, said.Number, st.IssuedAt),
+		Encrypt: encrypt.PublicKey(), EncryptCert: evidence.Digest(t.provider.SM3(said.EncryptCert)),
 	}, nil
 }
 
@@ -133,7 +131,9 @@ func sameRegistration(a, b evidence.RegisterMember) bool {
 		string(a.EncryptCert) == string(b.EncryptCert) && a.Endpoint == b.Endpoint && a.GatewayKey == b.GatewayKey
 }
 
-func (t *Trust) certificate(der []byte, msp string, usage smcrypto.Usage) (*smcrypto.Certificate, error) {
+// certificate reads a certificate that the authority issued to a member and that is, or
+// was, valid at a time.
+func (t *Trust) certificate(der []byte, msp string, usage smcrypto.Usage, at time.Time) (*smcrypto.Certificate, error) {
 	cert, err := smcrypto.ParseCertificate(der)
 	if err != nil {
 		return nil, err
@@ -141,10 +141,11 @@ func (t *Trust) certificate(der []byte, msp string, usage smcrypto.Usage) (*smcr
 	if cert.Organization() != msp {
 		return nil, fmt.Errorf("it names %q", cert.Organization())
 	}
-	return cert, smcrypto.VerifyChain(t.provider, cert, nil, t.roots, t.now(), usage)
+	return cert, smcrypto.VerifyChain(t.provider, cert, nil, t.roots, at, usage)
 }
 
-// statement verifies that signed is by's statement of the body's kind and decodes it.
+// statement verifies that signed is by's statement of the body's kind and decodes it. A
+// key that by has renewed since counts for what was issued up to its end.
 func (t *Trust) statement(by Party, signed evidence.Signed, body evidence.Body) (evidence.Statement, error) {
 	st, err := evidence.ParseStatement(signed.Statement)
 	if err != nil {
@@ -153,7 +154,7 @@ func (t *Trust) statement(by Party, signed evidence.Signed, body evidence.Body) 
 	if st.Actor != by.MSP {
 		return st, fmt.Errorf("%w: statement of %s where %s should speak", ErrUntrusted, st.Actor, by.MSP)
 	}
-	if err := t.provider.Verify(by.Sign, evidence.SigningBytes(signed.Statement), signed.Signature); err != nil {
+	if err := t.verifyBy(by, st.IssuedAt, signed); err != nil {
 		return st, fmt.Errorf("%w: statement of %s: %w", ErrUntrusted, by.MSP, err)
 	}
 	if err := st.DecodeBody(body); err != nil {

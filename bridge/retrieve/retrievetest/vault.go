@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/emrbridge/emrbridge/bridge/retrieve"
 	"github.com/emrbridge/emrbridge/chaincode/chaincodetest"
 	"github.com/emrbridge/emrbridge/keystore"
 	"github.com/emrbridge/emrbridge/smcrypto"
@@ -79,4 +80,41 @@ func adopt(t testing.TB, c *chaincodetest.Consortium, m *chaincodetest.Member, v
 	m.SignKey, m.EncryptKey = v.sign, v.encrypt
 	m.SignCert = chaincodetest.Issue(t, c.Authority, v.sign, m.MSP, smcrypto.UsageSign)
 	m.EncryptCert = chaincodetest.Issue(t, c.Authority, v.encrypt, m.MSP, smcrypto.UsageEncipher)
+}
+
+// renewedCustody is the vault of a hospital that has renewed its signing key. The vaults
+// are shared by all worlds of a test binary, so the new key stands beside them.
+type renewedCustody struct {
+	*keystore.File
+	sign *smcrypto.PrivateKey
+}
+
+func (c renewedCustody) Sign(_ context.Context, msg []byte) ([]byte, error) {
+	return smcrypto.Default().Sign(c.sign, msg)
+}
+
+func (h *Hospital) custody() custody {
+	if h.renewed {
+		return renewedCustody{h.Custody, h.SignKey}
+	}
+	return h.Custody
+}
+
+// custody is what owners and requesters need of a keystore.
+type custody interface {
+	retrieve.OwnerCustody
+	retrieve.RequesterCustody
+}
+
+// Renew gives the hospital a new signing key with a new certificate, registers it and
+// returns the old key. Owners and requesters made before keep signing with the old one.
+func (h *Hospital) Renew() (old *smcrypto.PrivateKey) {
+	h.t.Helper()
+	key, err := smcrypto.Default().GenerateKey()
+	require.NoError(h.t, err)
+	old = h.SignKey
+	h.SignKey, h.renewed = key, true
+	h.SignCert = chaincodetest.Issue(h.t, h.world.Authority, key, h.MSP, smcrypto.UsageSign)
+	h.register()
+	return old
 }

@@ -49,7 +49,9 @@ type Hospital struct {
 	Gateway tls.Certificate
 	Listen  net.Listener // where its gateway is registered
 
-	t testing.TB
+	t       testing.TB
+	world   *World
+	renewed bool
 }
 
 // messages numbers the records of all worlds, because these share their keystores, and a
@@ -73,7 +75,7 @@ func (w *World) open(t testing.TB, m *chaincodetest.Member) *Hospital {
 	ctx := context.Background()
 	v := vaultOf(t, m.MSP, m.Number)
 	adopt(t, w.Consortium, m, v)
-	h := &Hospital{Member: m, t: t, Custody: v.custody, Ledger: &Ledger{Chain: w.Ledger, Self: m}}
+	h := &Hospital{Member: m, t: t, world: w, Custody: v.custody, Ledger: &Ledger{Chain: w.Ledger, Self: m}}
 	var err error
 	h.Store, err = embedded.Open(ctx, t.TempDir()+"/store", embedded.Options{SkipReadCheck: true})
 	require.NoError(t, err)
@@ -84,8 +86,14 @@ func (w *World) open(t testing.TB, m *chaincodetest.Member) *Hospital {
 	h.Listen, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = h.Listen.Close() })
-	h.Register(sha256.Sum256(h.Gateway.Leaf.RawSubjectPublicKeyInfo), "https://"+h.Listen.Addr().String())
+	h.register()
 	return h
+}
+
+// register puts the hospital's certificates and its own gateway on the ledger.
+func (h *Hospital) register() {
+	h.t.Helper()
+	h.Register(sha256.Sum256(h.Gateway.Leaf.RawSubjectPublicKeyInfo), "https://"+h.Listen.Addr().String())
 }
 
 // Register puts the hospital's gateway key and endpoint on the ledger.
@@ -220,7 +228,7 @@ func (h *Hospital) Consent(patient keystore.Identity, grantee string, change fun
 // Owner is the hospital's side that delivers.
 func (h *Hospital) Owner(change func(*retrieve.OwnerConfig)) *retrieve.Owner {
 	h.t.Helper()
-	c := retrieve.OwnerConfig{MSP: h.MSP, Number: h.Number, Ledger: h.Ledger, Trust: h.Trust, Custody: h.Custody, Store: h.Store, LedgerWait: 200 * time.Millisecond}
+	c := retrieve.OwnerConfig{MSP: h.MSP, Number: h.Number, Ledger: h.Ledger, Trust: h.Trust, Custody: h.custody(), Store: h.Store, LedgerWait: 200 * time.Millisecond}
 	if change != nil {
 		change(&c)
 	}
@@ -232,7 +240,7 @@ func (h *Hospital) Owner(change func(*retrieve.OwnerConfig)) *retrieve.Owner {
 // Requester is the hospital's side that asks.
 func (h *Hospital) Requester(peer retrieve.Peer, change func(*retrieve.RequesterConfig)) *retrieve.Requester {
 	h.t.Helper()
-	c := retrieve.RequesterConfig{MSP: h.MSP, Number: h.Number, Ledger: h.Ledger, Trust: h.Trust, Custody: h.Custody, Peer: peer, LedgerWait: 200 * time.Millisecond}
+	c := retrieve.RequesterConfig{MSP: h.MSP, Number: h.Number, Ledger: h.Ledger, Trust: h.Trust, Custody: h.custody(), Peer: peer, LedgerWait: 200 * time.Millisecond}
 	if change != nil {
 		change(&c)
 	}
