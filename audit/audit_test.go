@@ -279,19 +279,6 @@ func TestABatchWithRecordsAnchoredEarlier(t *testing.T) {
 	assert.Equal(t, audit.Tally{Total: 2, OK: 2}, rep.Batches)
 }
 
-func TestRenewedCertificateKeepsOldRecordsGood(t *testing.T) {
-	h := newHouse(t)
-	key, err := smcrypto.Default().GenerateKey()
-	require.NoError(t, err)
-	h.SignKey = key
-	h.SignCert = chaincodetest.Issue(t, h.Authority, key, h.MSP, smcrypto.UsageSign)
-	_, _, err = h.Say(h.Registration())
-	require.NoError(t, err)
-	rep, err := h.verifier(t, nil).Store(context.Background(), h.Store, nil)
-	require.NoError(t, err)
-	assert.Equal(t, audit.AllOK, rep.Outcome, "%+v", rep.Found)
-}
-
 func TestErasedRecordIsNoFault(t *testing.T) {
 	h := newHouse(t)
 	require.NoError(t, h.Custody.DestroyRecord(context.Background(), h.tag, h.items[0].Epoch, h.items[0].ID))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/smcrypto"
@@ -15,8 +16,9 @@ import (
 // member is a registered hospital whose registration was verified.
 type member struct {
 	number uint16
-	// keys are its signing keys: the present one and, as far as the blocks told, those
-	// that it has renewed since. What was signed with one of them stays signed.
+	// keys are its signing keys: the present one first, and those that it has renewed
+	// since, as the ledger lists them and as the blocks told. What was sealed with one of
+	// them stays sealed.
 	keys  []smcrypto.PublicKey
 	fault Check // not passed: why its keys cannot be used
 }
@@ -50,31 +52,38 @@ func (c *memberCache) get(ctx context.Context, msp string) member {
 		return member{fault: skipped(LedgerUnavailable)}
 	}
 	m := c.verifier.registered(msp, raw)
-	for _, earlier := range c.earlier[msp] {
-		if m.fault == passed && !slices.Contains(m.keys, earlier) {
-			m.keys = append(m.keys, earlier)
-		}
+	if m.fault == passed {
+		m.keys = union(m.keys, c.earlier[msp])
 	}
 	c.known[msp] = m
 	return m
 }
 
-// learn takes note of a registration that a block brought.
-func (c *memberCache) learn(value []byte) {
+// union appends to a those keys of b that it lacks.
+func union(a, b []smcrypto.PublicKey) []smcrypto.PublicKey {
+	for _, key := range b {
+		if !slices.Contains(a, key) {
+			a = append(a, key)
+		}
+	}
+	return a
+}
+
+// learn takes note of a registration that a block brought and returns its signing key.
+func (c *memberCache) learn(value []byte) (msp string, key smcrypto.PublicKey, ok bool) {
 	var raw evidence.Member
 	if err := json.Unmarshal(value, &raw); err != nil {
-		return // it registers nobody
+		return "", key, false // it registers nobody
 	}
 	m := c.verifier.registered(raw.MSP, raw)
 	if m.fault != passed {
-		return
+		return "", key, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if list := c.earlier[raw.MSP]; !slices.Contains(list, m.keys[0]) {
-		c.earlier[raw.MSP] = append(list, m.keys[0])
-	}
+	c.earlier[raw.MSP] = union(c.earlier[raw.MSP], m.keys)
 	delete(c.known, raw.MSP)
+	return raw.MSP, m.keys[0], true
 }
 
 // byNumber returns the member with a hospital number.
@@ -103,40 +112,62 @@ func (c *memberCache) byNumber(ctx context.Context, number uint16) (msp string, 
 	return "", member{fault: failed(MemberUnknown)}
 }
 
-// registered verifies a registration: the member's own statement, under a certificate of
-// the authority that names it.
+// registered verifies the registrations of a member: the present one and the earlier ones.
+// An earlier one that does not verify gives no key.
 func (v *Verifier) registered(msp string, m evidence.Member) member {
-	out := member{fault: failed(MemberUntrusted)}
-	st, err := evidence.ParseStatement(m.Signed.Statement)
-	if err != nil {
-		return out
-	}
-	var said evidence.RegisterMember
-	if err := st.DecodeBody(&said); err != nil || m.MSP != msp || st.Actor != msp || said.Number != m.Info.Number {
-		return out
-	}
-	cert, err := smcrypto.ParseCertificate(said.SignCert)
-	if err != nil || cert.Organization() != msp {
-		return out
+	st, said, err := m.Signed.Registration()
+	if err != nil || m.MSP != msp || st.Actor != msp || said.Number != m.Info.Number {
+		return member{fault: failed(MemberUntrusted)}
 	}
 	// What was signed while the certificate was valid stays signed.
-	at := v.Now()
-	if at.After(cert.NotAfter()) {
-		at = cert.NotAfter()
+	key, fault := v.signingKey(m.Signed, func(cert *smcrypto.Certificate) time.Time {
+		if at := v.Now(); at.Before(cert.NotAfter()) {
+			return at
+		}
+		return cert.NotAfter()
+	})
+	if fault != passed {
+		return member{fault: fault}
+	}
+	out := member{number: said.Number, keys: []smcrypto.PublicKey{key}, fault: passed}
+	for _, e := range m.Earlier[:min(len(m.Earlier), evidence.MaxEarlier)] {
+		st, said, err := e.Signed.Registration()
+		if err != nil || st.Actor != msp || said.Number != out.number {
+			continue
+		}
+		issued := func(*smcrypto.Certificate) time.Time { return time.UnixMilli(st.IssuedAt) }
+		if key, fault := v.signingKey(e.Signed, issued); fault == passed {
+			out.keys = union(out.keys, []smcrypto.PublicKey{key})
+		}
+	}
+	return out
+}
+
+// signingKey verifies a registration: the member's own statement, under a certificate that
+// names it and was the authority's at a time. It returns the key.
+func (v *Verifier) signingKey(signed evidence.Signed, at func(*smcrypto.Certificate) time.Time) (smcrypto.PublicKey, Check) {
+	var none smcrypto.PublicKey
+	st, said, err := signed.Registration()
+	if err != nil {
+		return none, failed(MemberUntrusted)
+	}
+	cert, err := smcrypto.ParseCertificate(said.SignCert)
+	if err != nil || cert.Organization() != st.Actor {
+		return none, failed(MemberUntrusted)
 	}
 	err = v.agree(func(p smcrypto.Provider) error {
-		if err := smcrypto.VerifyChain(p, cert, nil, v.Roots, at, smcrypto.UsageSign); err != nil {
+		if err := smcrypto.VerifyChain(p, cert, nil, v.Roots, at(cert), smcrypto.UsageSign); err != nil {
 			return err
 		}
-		return p.Verify(cert.PublicKey(), evidence.SigningBytes(m.Signed.Statement), m.Signed.Signature)
+		return p.Verify(cert.PublicKey(), evidence.SigningBytes(signed.Statement), signed.Signature)
 	})
-	if err != nil {
-		if errors.Is(err, errDisagree) {
-			out.fault = failed(ProvidersDisagree)
-		}
-		return out
+	switch {
+	case errors.Is(err, errDisagree):
+		return none, failed(ProvidersDisagree)
+	case err != nil:
+		return none, failed(MemberUntrusted)
 	}
-	return member{number: said.Number, keys: []smcrypto.PublicKey{cert.PublicKey()}, fault: passed}
+	return cert.PublicKey(), passed
 }
 
 // errDisagree reports that one provider accepts what another refuses.

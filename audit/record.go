@@ -180,10 +180,10 @@ func (v *Verifier) contents(ctx context.Context, open source, h smcrypto.Header,
 		return both(skipped(NoKey))
 	}
 	defer clear(key[:])
-	first := v.openWith(v.Providers[0], open, key, h, m)
+	first := openWith(v.Providers[0], open, key, h, m)
 	defer clear(first.emr)
 	for _, p := range v.Providers[1:] {
-		other := v.openWith(p, open, key, h, m)
+		other := openWith(p, open, key, h, m)
 		same := other.signature == first.signature && other.digest == first.digest && other.sum == first.sum
 		clear(other.emr)
 		if !same {
@@ -205,18 +205,7 @@ type opened struct {
 }
 
 // openWith opens the record with one provider, under any of the hospital's keys.
-func (v *Verifier) openWith(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Header, m member) opened {
-	var out opened
-	for _, signer := range m.keys {
-		clear(out.emr)
-		if out = openAs(p, open, key, h, signer); out.signature != failed(SignatureBad) {
-			break
-		}
-	}
-	return out
-}
-
-func openAs(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Header, signer smcrypto.PublicKey) opened {
+func openWith(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Header, m member) opened {
 	out := opened{digest: skipped(Before)}
 	r, err := open()
 	if err != nil {
@@ -226,7 +215,7 @@ func openAs(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Heade
 	defer func() { _ = r.Close() }()
 	plain := bytes.NewBuffer(make([]byte, 0, h.EMRLength))
 	_, err = smcrypto.OpenStream(p, key, r, plain, smcrypto.Check{
-		Signer: signer,
+		Signer: m.keys[0], Former: m.keys[1:],
 		Statement: func(_ smcrypto.Header, sum [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
 			out.sum = sum
 			rec, fault := content(plain.Bytes(), h)

@@ -17,6 +17,18 @@ import (
 type walk struct {
 	height  uint64
 	batches bitsets // by sequence number in the store
+	// speaking holds the signing key of each member at this point of the blocks.
+	speaking map[string]smcrypto.PublicKey
+}
+
+// keys returns the keys under which a batch of a member may be signed at this point: the
+// one that the last registration brought, because the contract hears no other. Where the
+// blocks brought none, any key of the member counts.
+func (w *walk) keys(msp string, m member) []smcrypto.PublicKey {
+	if key, ok := w.speaking[msp]; ok {
+		return []smcrypto.PublicKey{key}
+	}
+	return m.keys
 }
 
 // bitsets hold three facts for each sequence number.
@@ -47,7 +59,7 @@ func (b bitset) has(n uint64) bool { return n/64 < uint64(len(b)) && b[n/64]&(1<
 // walkBlocks reads every block, verifies the batches of the hospital, and reports records
 // that the ledger has and the store lacks.
 func (v *Verifier) walkBlocks(ctx context.Context, store Store, rep *Report, each func(RecordReport) error) (*walk, error) {
-	w := &walk{}
+	w := &walk{speaking: map[string]smcrypto.PublicKey{}}
 	if v.Blocks == nil {
 		return w, nil
 	}
@@ -78,7 +90,9 @@ func (v *Verifier) walkBlocks(ctx context.Context, store Store, rep *Report, eac
 func (v *Verifier) transaction(ctx context.Context, w *walk, store Store, tx Tx, rep *Report, each func(RecordReport) error) error {
 	for _, kv := range tx.Writes {
 		if kv.Key != "" && kv.Key[0] == memberFamily && !kv.Delete {
-			v.members.learn(kv.Value)
+			if msp, key, ok := v.members.learn(kv.Value); ok {
+				w.speaking[msp] = key
+			}
 		}
 	}
 	b, ok, err := batchOf(tx.Writes)
@@ -87,7 +101,7 @@ func (v *Verifier) transaction(ctx context.Context, w *walk, store Store, tx Tx,
 	}
 	result := failed(BatchMalformed)
 	if err == nil {
-		result = v.batch(ctx, store, b, tx.Payload)
+		result = v.batch(ctx, w, store, b, tx.Payload)
 	}
 	rep.Batches.add(batchOutcome(result))
 	return v.note(ctx, w, store, b, result, each)
@@ -97,7 +111,7 @@ func batchOutcome(c Check) Outcome { return RecordReport{Checks: Checks{Batch: c
 
 // batch verifies the hospital's signature over a batch header, and its root over the
 // write set.
-func (v *Verifier) batch(ctx context.Context, store Store, b batch, payload []byte) Check {
+func (v *Verifier) batch(ctx context.Context, w *walk, store Store, b batch, payload []byte) Check {
 	msp, m := v.members.byNumber(ctx, b.number)
 	if m.fault != passed {
 		return m.fault
@@ -112,7 +126,7 @@ func (v *Verifier) batch(ctx context.Context, store Store, b batch, payload []by
 	}
 	err := v.agree(func(p smcrypto.Provider) error {
 		var err error
-		for _, key := range m.keys {
+		for _, key := range w.keys(msp, m) {
 			if err = p.Verify(key, evidence.SigningBytes(b.signed.Statement), b.signed.Signature); err == nil {
 				return nil
 			}
