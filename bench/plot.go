@@ -203,7 +203,7 @@ func svg(p *plot.Plot, height vg.Length) ([]byte, error) {
 	page := vgsvg.New(plotWidth, height)
 	area := draw.New(page)
 	area.SetColor(color.White)
-	area.Fill(area.Rectangle.Path())
+	area.Fill(area.Path())
 	// Fonts differ from viewer to viewer: leave room for wider ones.
 	p.Draw(draw.Crop(area, 2*margin, -2*margin, margin, -margin))
 	var out bytes.Buffer

@@ -101,38 +101,51 @@ func (c *Client) judge(o *order, orgs []string, via int, err error) error {
 	c.endorsers.failed(missingOrgs(err)...)
 	list := complaintsOf(err)
 	behind := gateway == c.cfg.MSPID && c.onlyOthersRefuse(orgs, list) && o.mayLag()
-	var refusing []string
-	for _, cm := range list {
-		if r, ok := evidence.ParseRefusal(cm.message); ok {
-			voice := gateway // the word of a foreign gateway is one voice, whomever it cites
-			if gateway == c.cfg.MSPID {
-				voice = cm.msp
-			}
-			if voice == c.cfg.MSPID && c.tooEarly(o, r.Code) {
-				return fmt.Errorf("%w: %s", errBehind, err) // %s: it must not be taken for a refusal
-			}
-			if voice == c.cfg.MSPID || o.voices.add(r.Code, voice) >= c.quorum && !behind {
-				return r
-			}
-			refusing = append(refusing, cm.msp)
-		} else if !strings.Contains(cm.message, mismatch) {
-			c.endorsers.failed(cm.msp)
-		}
+	refusing, verdict := c.hear(o, gateway, behind, list, err)
+	if verdict != nil {
+		return verdict
 	}
 	if suspects := c.odd(orgs, list); len(suspects) > 0 {
 		c.endorsers.failed(suspects...)
 		return fmt.Errorf("%w: %w", errDisagree, err)
 	}
-	if len(refusing) > 0 {
-		if !behind {
-			c.endorsers.failed(c.endorsers.others(refusing)...)
-		}
-		if gateway != c.cfg.MSPID {
-			c.pool.failed(via, errDisagree)
-		}
-		return fmt.Errorf("%w: %s", errDisagree, err) //nolint:errorlint // it must not be taken for a refusal
+	if len(refusing) == 0 {
+		return err
 	}
-	return err
+	if !behind {
+		c.endorsers.failed(c.endorsers.others(refusing)...)
+	}
+	if gateway != c.cfg.MSPID {
+		c.pool.failed(via, errDisagree)
+	}
+	return fmt.Errorf("%w: %s", errDisagree, err) //nolint:errorlint // it must not be taken for a refusal
+}
+
+// hear counts the voices that refuse. The verdict is a refusal that is to be believed, or
+// errBehind where the own peer has not seen yet what the order builds on; nil leaves the
+// question open.
+func (c *Client) hear(o *order, gateway string, behind bool, list []complaint, err error) (refusing []string, verdict error) {
+	for _, cm := range list {
+		r, ok := evidence.ParseRefusal(cm.message)
+		if !ok {
+			if !strings.Contains(cm.message, mismatch) {
+				c.endorsers.failed(cm.msp)
+			}
+			continue
+		}
+		voice := gateway // the word of a foreign gateway is one voice, whomever it cites
+		if gateway == c.cfg.MSPID {
+			voice = cm.msp
+		}
+		if voice == c.cfg.MSPID && c.tooEarly(o, r.Code) {
+			return nil, fmt.Errorf("%w: %s", errBehind, err) //nolint:errorlint // it must not be taken for a refusal
+		}
+		if voice == c.cfg.MSPID || o.voices.add(r.Code, voice) >= c.quorum && !behind {
+			return nil, r
+		}
+		refusing = append(refusing, cm.msp)
+	}
+	return refusing, nil
 }
 
 // lagPatience is how long foreign peers may refuse what the own peer endorses because they
