@@ -75,6 +75,10 @@ func (s *Server) options() *server.Options {
 
 // start runs a fresh server. mu need not be held by StartServer; Restart holds it.
 func (s *Server) start() error {
+	guard, err := beginStart(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	srv, err := server.NewServer(s.options())
 	if err != nil {
 		return fmt.Errorf("bus: embedded server: %w", err)
@@ -83,10 +87,16 @@ func (s *Server) start() error {
 		srv.SetLoggerV2(serverLog{s.cfg.Logger}, false, false, false)
 	}
 	go srv.Start()
-	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
+	stop := func() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
+	}
+	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
+		stop()
 		return fmt.Errorf("bus: embedded server in %s did not start: folder in use, key changed, or disk full", s.cfg.Dir)
+	}
+	if err := guard.finish(srv, stop); err != nil {
+		return err
 	}
 	s.srv = srv
 	return nil
