@@ -8,6 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emrbridge/emrbridge/devnet"
+	"github.com/emrbridge/emrbridge/record"
 )
 
 // TestKilledAtRandomMoments kills the process again and again while its senders are at
@@ -59,4 +62,56 @@ func TestGracefulStop(t *testing.T) {
 	eventually(t, "the senders go on", func() bool { return l.acked.Load() > acked+20 })
 	l.finish(t)
 	s.reconcile(t)
+}
+
+// TestConsortiumRestarted stops the whole consortium under load, without removing it, and
+// starts it again: everybody finds everything.
+func TestConsortiumRestarted(t *testing.T) {
+	s := w.up(t, 1, nil)
+	l := s.send(t, day("RESTART", 100), 10*time.Millisecond)
+	eventually(t, "the load is on", func() bool { return l.acked.Load() > 30 })
+	before := len(w.anchored(t))
+	require.NoError(t, w.net.Down(t.Context(), false))
+	acked := l.acked.Load()
+	eventually(t, "messages are acknowledged all the same", func() bool { return l.acked.Load() > acked+30 })
+	var err error
+	w.net, err = devnet.Up(context.Background(), w.network())
+	require.NoError(t, err)
+	l.finish(t)
+	w.read, w.seen = 0, map[record.ID]int{} // from the first block on
+	eventually(t, "the ledger has what it had", func() bool { return len(w.anchored(t)) >= before })
+	eventually(t, "the hospital is ready", func() bool { return s.Ready(t.Context()) == nil })
+	s.reconcile(t)
+}
+
+// TestNothingLeaks: after many connections, messages and restarts of neighbours the process
+// holds about as many files and goroutines as before.
+func TestNothingLeaks(t *testing.T) {
+	s := w.up(t, 1, nil)
+	held := func() (files, goroutines float64) {
+		return s.figure(t, "process_open_fds"), s.figure(t, "go_goroutines")
+	}
+	round := func(facility string) {
+		d := day(facility, 10)
+		l := s.send(t, d, 0)
+		l.wait(t)
+		for _, m := range d.Messages[:30] {
+			s.one(t, m.Raw)
+		}
+		require.NoError(t, w.net.Kill(t.Context(), s.hospital.PeerProcess))
+		require.NoError(t, w.net.Start(t.Context(), s.hospital.PeerProcess))
+	}
+	round("LEAK0")
+	s.reconcile(t)
+	files, goroutines := held()
+	for _, facility := range []string{"LEAK1", "LEAK2", "LEAK3"} {
+		round(facility)
+	}
+	s.reconcile(t)
+	var f, g float64
+	eventually(t, "files and goroutines are back where they were", func() bool {
+		f, g = held()
+		return f <= files+20 && g <= goroutines+40
+	})
+	t.Logf("files %.0f, then %.0f; goroutines %.0f, then %.0f", files, f, goroutines, g)
 }

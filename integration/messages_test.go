@@ -37,21 +37,21 @@ type header struct{ sender, kind, control, version, charset, extra string }
 // frame puts a message between the bytes of MLLP.
 func frame(raw []byte) []byte { return append(append([]byte{0x0b}, raw...), 0x1c, 0x0d) }
 
-// wire is a bare connection to a listener, for what no decent client does.
-type wire struct {
+// bareConn is a bare connection to a listener, for what no decent client does.
+type bareConn struct {
 	t testing.TB
 	net.Conn
 }
 
-func (s *site) wire(t testing.TB) *wire {
+func (s *site) wire(t testing.TB) *bareConn {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", s.mllp(), 10*time.Second)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	return &wire{t: t, Conn: c}
+	return &bareConn{t: t, Conn: c}
 }
 
-func (c *wire) put(b []byte) {
+func (c *bareConn) put(b []byte) {
 	c.t.Helper()
 	require.NoError(c.t, c.SetWriteDeadline(time.Now().Add(30*time.Second)))
 	_, err := c.Write(b)
@@ -59,7 +59,7 @@ func (c *wire) put(b []byte) {
 }
 
 // answer reads one framed answer.
-func (c *wire) answer() []byte {
+func (c *bareConn) answer() []byte {
 	c.t.Helper()
 	require.NoError(c.t, c.SetReadDeadline(time.Now().Add(patience)))
 	var out []byte
@@ -73,7 +73,7 @@ func (c *wire) answer() []byte {
 }
 
 // ended waits until the other side has closed the connection.
-func (c *wire) ended() {
+func (c *bareConn) ended() {
 	c.t.Helper()
 	require.NoError(c.t, c.SetReadDeadline(time.Now().Add(patience)))
 	_, err := io.Copy(io.Discard, c)
