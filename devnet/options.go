@@ -15,11 +15,11 @@ const (
 
 // Limits and defaults of Options.
 const (
-	DefaultDir           = ".devnet"
-	DefaultHospitals     = 4
-	MaxHospitals         = 10
-	DefaultOrderers      = 4
-	MaxOrderers          = 7
+	DefaultDir       = ".devnet"
+	DefaultHospitals = 4
+	MaxHospitals     = 10
+	DefaultOrderers  = 4
+	MaxOrderers      = 7
 	// DefaultBlockInterval adds half of itself to each commit on an idle network. Shorter
 	// ones make more blocks than a loaded network can bear: 20 ms took a fifth off the
 	// throughput of batches, 30 ms nothing that could be told from noise.
