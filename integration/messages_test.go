@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,15 +69,4 @@ func (c *bareConn) answer() []byte {
 	}
 	require.Equal(c.t, byte(0x0b), out[0])
 	return out[1 : len(out)-2]
-}
-
-// ended waits until the other side has closed the connection.
-func (c *bareConn) ended() {
-	c.t.Helper()
-	require.NoError(c.t, c.SetReadDeadline(time.Now().Add(patience)))
-	_, err := io.Copy(io.Discard, c)
-	var timeout net.Error
-	if err != nil { // a reset is an end as well
-		require.False(c.t, errors.As(err, &timeout) && timeout.Timeout(), "the connection stays open")
-	}
 }

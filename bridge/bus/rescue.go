@@ -134,7 +134,7 @@ func linkTree(from, to string) error {
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, name), 0o700)
 		}
-		return os.Link(path, filepath.Join(to, name))
+		return os.Link(path, filepath.Join(to, name)) //nolint:gosec // both folders are private to this process
 	})
 }
 
