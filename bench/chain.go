@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/emrbridge/emrbridge/chainclient"
@@ -21,6 +21,16 @@ import (
 type consortium struct {
 	net     *devnet.Network
 	clients []*chainclient.Client
+	pids    []int // of the network's processes and this one
+}
+
+// measured is what a load brought, after its first fifth, in which it fills up.
+type measured struct {
+	rate float64   // transactions in a second
+	took []float64 // milliseconds for each transaction
+	cpu  float64   // milliseconds of processor time for each transaction, all processes
+	// Processors that the network and its callers had, and that other work had.
+	busy, others float64
 }
 
 func newConsortium(ctx context.Context, o Options, endorsement string) (*consortium, error) {
@@ -69,17 +79,15 @@ func entries(hospital uint16, n int) []evidence.Entry {
 	return out
 }
 
-// load keeps inFlight transactions of size entries under way for a span and returns the
-// transactions committed in a second and how long each took, seconds.
-func (c *consortium) load(ctx context.Context, size, inFlight int, span time.Duration) (float64, []float64, error) {
+// load keeps inFlight transactions of size entries under way for a span.
+func (c *consortium) load(ctx context.Context, size, inFlight int, span time.Duration) (measured, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var done atomic.Int64
+	var m measured
 	var mu sync.Mutex
-	var took []float64
 	var wg sync.WaitGroup
-	end := time.Now().Add(span)
-	start := time.Now()
+	begin := time.Now().Add(span / 5)
+	end := begin.Add(span - span/5)
 	for i := range inFlight {
 		cl, hospital := c.clients[i%len(c.clients)], uint16(i%len(c.clients)+1)
 		wg.Go(func() {
@@ -89,18 +97,54 @@ func (c *consortium) load(ctx context.Context, size, inFlight int, span time.Dur
 					cancel(fmt.Errorf("bench: batch of %d: %w", size, err))
 					return
 				}
-				done.Add(1)
-				mu.Lock()
-				took = append(took, time.Since(began).Seconds())
-				mu.Unlock()
+				if now := time.Now(); now.After(begin) && now.Before(end) {
+					mu.Lock()
+					m.took = append(m.took, ms(now.Sub(began)))
+					mu.Unlock()
+				}
 			}
 		})
 	}
+	used, err := c.usedBetween(ctx, begin, end)
 	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return 0, nil, err
+	if cause := context.Cause(ctx); cause != nil {
+		return m, cause
 	}
-	return float64(done.Load()) / time.Since(start).Seconds(), took, nil
+	if err == nil && len(m.took) == 0 {
+		err = fmt.Errorf("bench: no batch of %d was anchored within %v", size, span)
+	}
+	if err != nil {
+		return m, err
+	}
+	m.rate = float64(len(m.took)) / end.Sub(begin).Seconds()
+	m.cpu = 1000 * used.ours / float64(len(m.took))
+	m.busy, m.others = used.ours/end.Sub(begin).Seconds(), (used.total-used.ours)/end.Sub(begin).Seconds()
+	return m, nil
+}
+
+// usedBetween returns the processor time used in a span to come.
+func (c *consortium) usedBetween(ctx context.Context, begin, end time.Time) (usage, error) {
+	if err := wait(ctx, begin); err != nil {
+		return usage{}, err
+	}
+	before, err := c.cpu(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	if err := wait(ctx, end); err != nil {
+		return usage{}, err
+	}
+	after, err := c.cpu(ctx)
+	return after.since(before), err
+}
+
+func wait(ctx context.Context, until time.Time) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Until(until)):
+		return nil
+	}
 }
 
 // Chain measures anchoring on a network of 4 orderers and 4 peers: a commit on an idle
@@ -158,13 +202,22 @@ func (c *consortium) idle(ctx context.Context, r *Results, o Options, endorsemen
 
 func (c *consortium) singles(ctx context.Context, r *Results, o Options, endorsement string) error {
 	fmt.Fprintf(o.Progress, "%s: single-record transactions\n", group(endorsement))
-	tps, took, err := c.load(ctx, 1, 400, o.Span)
+	m, err := c.load(ctx, 1, 400, o.Span)
 	if err != nil {
 		return err
 	}
-	r.add(group(endorsement), endorsement+": single records", tps, "tx/s", "published scheme: 17; target 250")
-	r.add(group(endorsement), endorsement+": single record, p50", 1000*median(took), "ms", "400 callers")
+	g := group(endorsement)
+	r.add(g, endorsement+": single records", m.rate, "tx/s", "published scheme: 17; target 250")
+	r.add(g, endorsement+": single record, p50", median(m.took), "ms", "400 callers")
+	m.addCPU(r, endorsement, endorsement+": single record", 1)
 	return nil
+}
+
+// addCPU adds what a load needed of the machine. Other work on the machine takes from the
+// rate, but hardly from this.
+func (m measured) addCPU(r *Results, endorsement, name string, size int) {
+	r.add(group(endorsement), name+", processor time", m.cpu/float64(size), "CPU ms/record",
+		fmt.Sprintf("it had %.2f of %d cores, other work %.2f", m.busy, runtime.NumCPU(), max(0, m.others)))
 }
 
 func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorsement string) error {
@@ -174,7 +227,7 @@ func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorse
 		if err != nil {
 			return err
 		}
-		tps, took, err := c.load(ctx, size, 16, o.Span)
+		m, err := c.load(ctx, size, 16, o.Span)
 		if err != nil {
 			return err
 		}
@@ -183,8 +236,9 @@ func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorse
 			return err
 		}
 		name := fmt.Sprintf("%s: batches of %d", endorsement, size)
-		r.add(group(endorsement), name, tps*float64(size), "records/s", "target 10,000")
-		r.add(group(endorsement), name+", p50", 1000*median(took), "ms", "16 callers")
+		r.add(group(endorsement), name, m.rate*float64(size), "records/s", "target 10,000")
+		r.add(group(endorsement), name+", p50", median(m.took), "ms", "16 callers")
+		m.addCPU(r, endorsement, name, size)
 		r.add(group(endorsement), fmt.Sprintf("%s: in batches of %d", endorsement, size), perRecord, "bytes/record", "published scheme: about 480; target 130")
 	}
 	return nil

@@ -99,3 +99,11 @@ func TestUnknownPart(t *testing.T) {
 	require.Error(t, err)
 	assert.ErrorContains(t, err, "crypto, chain and retrieval")
 }
+
+func TestProcessorTime(t *testing.T) {
+	const stat = "42 (a (strange) name) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 8 0 100 1 1"
+	assert.InDelta(t, 3, processTime(stat), 1e-9)
+	assert.Zero(t, processTime("42 (short) S"))
+	const machine = "cpu  100 20 30 4000 500 6 7 8 0 0\ncpu0 1 1 1 1\n"
+	assert.InDelta(t, 1.71, machineTime(machine), 1e-9)
+}
