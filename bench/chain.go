@@ -223,7 +223,7 @@ func (m measured) addCPU(r *Results, endorsement, name string, size int) {
 func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorsement string) error {
 	for _, size := range []int{500, 1000} {
 		fmt.Fprintf(o.Progress, "%s: batches of %d\n", group(endorsement), size)
-		before, err := c.clients[0].Height(ctx)
+		before, err := c.height(ctx)
 		if err != nil {
 			return err
 		}
@@ -245,6 +245,20 @@ func (c *consortium) batches(ctx context.Context, r *Results, o Options, endorse
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// height is that of the peer that is ahead of the others: no transaction that any client
+// knows to be committed is in a later block.
+func (c *consortium) height(ctx context.Context) (uint64, error) {
+	var most uint64
+	for _, cl := range c.clients {
+		h, err := cl.Height(ctx)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, h)
+	}
+	return most, nil
+}
 
 // bytesPerRecord reads the blocks from a height on and divides their size by the records
 // that they anchor.
