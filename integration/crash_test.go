@@ -22,7 +22,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	before := s.compare(t).acked
-	l := s.send(t, day("KILL", 400), 8*time.Millisecond)
+	l := s.flow(t, "KILL", 8*time.Millisecond)
 	const rounds = 8
 	for round := range rounds {
 		// At least one acknowledgement in each round: the senders really got through to it.
@@ -51,7 +51,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 // 0, and the next start goes on where it was.
 func TestGracefulStop(t *testing.T) {
 	s := w.up(t, 1, nil)
-	l := s.send(t, day("STOP", 200), 2*time.Millisecond)
+	l := s.flow(t, "STOP", 2*time.Millisecond)
 	eventually(t, "the load is on", func() bool { return l.acked.Load() > 60 })
 	begun := time.Now()
 	s.stop(t)
@@ -68,15 +68,18 @@ func TestGracefulStop(t *testing.T) {
 // starts it again: everybody finds everything.
 func TestConsortiumRestarted(t *testing.T) {
 	s := w.up(t, 1, nil)
-	l := s.send(t, day("RESTART", 100), 10*time.Millisecond)
+	l := s.flow(t, "RESTART", 30*time.Millisecond)
 	eventually(t, "the load is on", func() bool { return l.acked.Load() > 30 })
 	before := len(w.anchored(t))
-	require.NoError(t, w.net.Down(t.Context(), false))
+	require.NoError(t, w.net.Down(context.Background(), false))
+	back := func() (err error) {
+		w.net, err = devnet.Up(context.Background(), w.network())
+		return err
+	}
+	t.Cleanup(func() { assert.NoError(t, back()) }) // for the tests that follow
 	acked := l.acked.Load()
 	eventually(t, "messages are acknowledged all the same", func() bool { return l.acked.Load() > acked+30 })
-	var err error
-	w.net, err = devnet.Up(context.Background(), w.network())
-	require.NoError(t, err)
+	require.NoError(t, back())
 	l.finish(t)
 	w.read, w.seen = 0, map[record.ID]int{} // from the first block on
 	eventually(t, "the ledger has what it had", func() bool { return len(w.anchored(t)) >= before })
@@ -93,7 +96,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	round := func(facility string) {
 		d := day(facility, 10)
-		l := s.send(t, d, 0)
+		l := s.send(t, d)
 		l.wait(t)
 		for _, m := range d.Messages[:30] {
 			s.one(t, m.Raw)

@@ -34,7 +34,7 @@ func TestDiskFull(t *testing.T) {
 		silent   bool // nobody sends any more when there is space again
 	}{{"goes on by itself", "DISK1", false, false}, {"killed while full", "DISK2", true, false}, {"and nobody sends any more", "DISK3", false, true}} {
 		t.Run(c.name, func(t *testing.T) {
-			l := s.send(t, day(c.facility, 150), 5*time.Millisecond)
+			l := s.flow(t, c.facility, 15*time.Millisecond)
 			begun := time.Now()
 			step := func(what string) { t.Logf("%4.1f s: %s", time.Since(begun).Seconds(), what) }
 			acked := l.acked.Load()

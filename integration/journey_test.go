@@ -28,7 +28,7 @@ type retrieved struct {
 func TestTraceFindsTheTrail(t *testing.T) {
 	s := w.up(t, 1, nil)
 	d := day("TRACE", 8)
-	l := s.send(t, d, 0)
+	l := s.send(t, d)
 	l.wait(t)
 	s.reconcile(t)
 	m := d.Messages[len(d.Messages)/2]
@@ -68,7 +68,7 @@ func TestTraceFindsTheTrail(t *testing.T) {
 func TestBytesComeBackAsSent(t *testing.T) {
 	s, other := w.up(t, 1, nil), w.up(t, 2, nil)
 	d := day("BYTES", 12)
-	l := s.send(t, d, 0)
+	l := s.send(t, d)
 	l.wait(t)
 	sent := map[string]map[record.ID][]byte{} // by resident number
 	charsets := map[record.ID]string{}

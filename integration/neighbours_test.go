@@ -20,8 +20,7 @@ import (
 func TestBusRestarted(t *testing.T) {
 	bus := natsServer(t)
 	s := w.up(t, 1, func(c *config.Config) { c.Bus.URLs = []string{"nats://" + bus.addr} })
-	d := day("NATS", 150)
-	l := s.send(t, d, 5*time.Millisecond)
+	l := s.flow(t, "NATS", 20*time.Millisecond)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL} {
 		acked := l.acked.Load()
 		eventually(t, "messages are acknowledged", func() bool { return l.acked.Load() > acked+20 })
@@ -37,15 +36,15 @@ func TestBusRestarted(t *testing.T) {
 	eventually(t, "the senders go on", func() bool { return l.acked.Load() > acked+20 })
 	l.finish(t)
 	s.reconcile(t)
-	assert.Empty(t, search(t, bus.dir, personal(d)...), "the bus keeps nothing that tells a person")
+	assert.Empty(t, search(t, bus.dir, personal(day("NATS-0-0", 5))...), "the bus keeps nothing that tells a person")
 }
 
 // TestRedisAway kills Redis under load, and has it back empty.
 func TestRedisAway(t *testing.T) {
 	cache := redisServer(t)
 	s := w.up(t, 1, func(c *config.Config) { c.Redis.Addr = cache.addr })
-	first, second, third := day("REDIS1", 12), day("REDIS2", 60), day("REDIS3", 12)
-	l := s.send(t, first, 0)
+	first := day("REDIS1", 12)
+	l := s.send(t, first)
 	l.wait(t)
 	repeat := func(what string) {
 		for _, m := range first.Messages[:30] {
@@ -60,7 +59,7 @@ func TestRedisAway(t *testing.T) {
 	require.NoError(t, client.Save(t.Context()).Err())
 	assert.Empty(t, search(t, cache.dir, personal(first)...), "Redis keeps nothing that tells a person")
 
-	l = s.send(t, second, 5*time.Millisecond)
+	l = s.flow(t, "REDIS2", 20*time.Millisecond)
 	eventually(t, "the load is on", func() bool { return l.acked.Load() > 20 })
 	cache.end(syscall.SIGKILL)
 	eventually(t, "readiness names redis", func() bool {
@@ -72,9 +71,9 @@ func TestRedisAway(t *testing.T) {
 	repeat("Redis is away")
 	cache.start()
 	eventually(t, "it is ready again", func() bool { return s.Ready(t.Context()) == nil })
-	l.wait(t)
+	l.finish(t)
 	repeat("Redis has forgotten them")
-	l = s.send(t, third, 0)
+	l = s.send(t, day("REDIS3", 12))
 	l.wait(t)
 	s.reconcile(t)
 }

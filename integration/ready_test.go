@@ -31,7 +31,7 @@ func TestLedgerAway(t *testing.T) {
 	})
 	t.Logf("missing: %v", report.Missing)
 	d := day("AWAY", 30)
-	l := s.send(t, d, 0)
+	l := s.send(t, d)
 	l.wait(t)
 	assert.Empty(t, search(t, s.Dir(), personal(d)...), "what waits is not readable")
 
@@ -41,7 +41,7 @@ func TestLedgerAway(t *testing.T) {
 	s.running = true
 	require.Error(t, s.Start(ctx), "it cannot be ready")
 	d2 := day("AWAY2", 10)
-	l = s.send(t, d2, 0)
+	l = s.send(t, d2)
 	l.wait(t)
 
 	back()
@@ -53,7 +53,7 @@ func TestLedgerAway(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := w.up(t, 1, nil)
 	d := day("METRICS", 6)
-	l := s.send(t, d, 0)
+	l := s.send(t, d)
 	l.wait(t)
 	s.reconcile(t)
 	n := float64(len(d.Messages))

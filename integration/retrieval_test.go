@@ -41,7 +41,7 @@ func (w *ward) fill(t *testing.T) {
 	t.Helper()
 	// Persons of their own: other tests give consents too.
 	d := hospitalday.GenerateFor("WARD", 4711, 24, time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC))
-	l := w.owner.send(t, d, 0)
+	l := w.owner.send(t, d)
 	l.wait(t)
 	w.owner.reconcile(t)
 	for i, p := range d.Patients {

@@ -31,7 +31,7 @@ func TestNoSecretsAtRest(t *testing.T) {
 	s, other := w.up(t, 1, talkative), w.up(t, 2, talkative)
 	d := day("SECRET", 20)
 	persons := personal(d)
-	l := s.send(t, d, 0)
+	l := s.send(t, d)
 	l.wait(t)
 	for _, m := range d.Messages[:5] { // and refused ones
 		s.one(t, bytes.Replace(m.Raw, []byte("\rPID|"), []byte("\rP?D|"), 1))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,19 +37,42 @@ type load struct {
 
 const senders = 6
 
-// send starts senders on a day's messages, a patient's on one connection, with a pause
-// after each message. They end when all is acknowledged, or with finish.
-func (s *site) send(t *testing.T, d *hospitalday.Day, pause time.Duration) *load {
+// send starts senders on a day's messages, a patient's on one connection. They end when
+// all is acknowledged.
+func (s *site) send(t *testing.T, d *hospitalday.Day) *load {
+	return s.load(t, func(lane int) iter.Seq[hospitalday.Message] {
+		return func(yield func(hospitalday.Message) bool) {
+			for _, m := range d.Messages {
+				if m.PatientIndex%senders == lane && !yield(m) {
+					return
+				}
+			}
+		}
+	}, 0)
+}
+
+// flow starts senders that go on until finish, with a pause after each message, on one
+// invented day after the other. The names of the facilities begin with facility.
+func (s *site) flow(t *testing.T, facility string, pause time.Duration) *load {
+	return s.load(t, func(lane int) iter.Seq[hospitalday.Message] {
+		return func(yield func(hospitalday.Message) bool) {
+			for i := 0; ; i++ {
+				for _, m := range day(fmt.Sprintf("%s-%d-%d", facility, lane, i), 5).Messages {
+					if !yield(m) {
+						return
+					}
+				}
+			}
+		}
+	}, pause)
+}
+
+func (s *site) load(t *testing.T, messages func(lane int) iter.Seq[hospitalday.Message], pause time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{site: s, stop: cancel}
 	t.Cleanup(func() { cancel(); l.done.Wait() })
-	lanes := make([][]hospitalday.Message, senders)
-	for _, m := range d.Messages {
-		i := m.PatientIndex % senders
-		lanes[i] = append(lanes[i], m)
-	}
-	for _, lane := range lanes {
-		l.done.Go(func() { l.lane(ctx, t, lane, pause) })
+	for i := range senders {
+		l.done.Go(func() { l.lane(ctx, t, messages(i), pause) })
 	}
 	return l
 }
@@ -66,7 +90,7 @@ func (l *load) wait(t *testing.T) {
 	l.check(t)
 }
 
-// finish ends the load; the message that a sender has in hand stays unacknowledged.
+// finish ends the load. The message that a sender has in hand stays unacknowledged.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -81,14 +105,14 @@ func (l *load) check(t *testing.T) {
 	}
 }
 
-func (l *load) lane(ctx context.Context, t *testing.T, lane []hospitalday.Message, pause time.Duration) {
+func (l *load) lane(ctx context.Context, t *testing.T, lane iter.Seq[hospitalday.Message], pause time.Duration) {
 	var c *mllp.Client
 	defer func() {
 		if c != nil {
 			_ = c.Close()
 		}
 	}()
-	for _, m := range lane {
+	for m := range lane {
 		l.site.note(t, m.Raw, false)
 		for first := true; ; first = false {
 			if !first {
