@@ -45,6 +45,7 @@ func TestMemoryForgetsWhatExpired(t *testing.T) {
 	for i, expires := range []time.Time{late, soon, soon, late} {
 		_, added, ok := m.add(fmt.Sprint(i), fingerprint{}, expires)
 		require.True(t, added && ok)
+		m.settle(fmt.Sprint(i))
 	}
 	_, _, ok := m.add("early", fingerprint{}, late)
 	require.False(t, ok, "full of entries that Redis does not have")
@@ -58,6 +59,8 @@ func TestMemoryForgetsWhatExpired(t *testing.T) {
 	assert.True(t, ok)
 	_, _, ok = m.add("over", fingerprint{}, late)
 	assert.False(t, ok)
+	m.settle("2")
+	m.settle("next")
 	assert.Len(t, m.unsent(false), 4)
 
 	m.confirm("0", fingerprint{5})
@@ -75,4 +78,18 @@ func TestRingDisplacesTheOldest(t *testing.T) {
 	for i, want := range []string{"", "", "0", "1", "2"} {
 		assert.Equal(t, want, r.push(fmt.Sprint(i)))
 	}
+}
+
+// An upload that overtook the call that entered a name would make that call find its own
+// entry and take it for a replay.
+func TestEntriesBeingAskedAreNotUploaded(t *testing.T) {
+	m := newMemory(4, false)
+	expires := time.Now().Add(time.Minute)
+	m.add("a", fingerprint{1}, expires)
+	assert.Empty(t, m.unsent(true))
+	m.settle("a")
+	assert.Len(t, m.unsent(false), 1)
+	m.confirm("a", fingerprint{1})
+	assert.Empty(t, m.unsent(false))
+	assert.Len(t, m.unsent(true), 1)
 }

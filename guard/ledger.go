@@ -113,6 +113,9 @@ func (g *Guard) Remember(ctx context.Context, controls ...Control) ([]Outcome, e
 			outcomes[i] = a.compare(there)
 			continue
 		}
+		if added {
+			defer g.ledger.settle(a.name)
+		}
 		mine = append(mine, i)
 	}
 	if len(mine) == 0 {

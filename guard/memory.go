@@ -27,6 +27,7 @@ type entry struct {
 	value   fingerprint // of the ledger; zero for nonces
 	expires time.Time
 	pending bool
+	asking  bool // the call that entered it is asking Redis
 }
 
 func newMemory(max int, losePending bool) *memory {
@@ -35,6 +36,10 @@ func newMemory(max int, losePending bool) *memory {
 
 // add enters a name as pending unless it is there, and returns what is there. ok is false
 // if there was no room; nothing was entered then.
+//
+// Whoever added a name settles it when it has asked Redis or will not: until then the name
+// is not sent by others, or the caller would find its own entry there and take it for
+// somebody else's.
 func (m *memory) add(name string, value fingerprint, expires time.Time) (there fingerprint, added, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -45,7 +50,7 @@ func (m *memory) add(name string, value fingerprint, expires time.Time) (there f
 	if !m.room(now) {
 		return fingerprint{}, false, false
 	}
-	m.entries[name] = m.pending.PushBack(&entry{name, value, expires, true})
+	m.entries[name] = m.pending.PushBack(&entry{name: name, value: value, expires: expires, pending: true, asking: true})
 	return value, true, true
 }
 
@@ -57,6 +62,16 @@ func (m *memory) get(name string) (fingerprint, bool) {
 		return e.value, true
 	}
 	return fingerprint{}, false
+}
+
+// settle notes that the call that added a name is through with Redis, with or without an
+// answer.
+func (m *memory) settle(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if el, ok := m.entries[name]; ok {
+		el.Value.(*entry).asking = false
+	}
 }
 
 // confirm notes what Redis has under a name.
@@ -88,7 +103,7 @@ func (m *memory) unsent(all bool) []entry {
 	var out []entry
 	for _, l := range lists {
 		for el := l.Front(); el != nil; el = el.Next() {
-			if e := el.Value.(*entry); e.expires.After(now) {
+			if e := el.Value.(*entry); !e.asking && e.expires.After(now) {
 				out = append(out, *e)
 			}
 		}

@@ -39,6 +39,7 @@ func (g *Guard) UseNonce(ctx context.Context, scope string, nonce []byte, ttl ti
 		g.count.replays.Add(1)
 		return false, nil
 	}
+	defer g.nonces.settle(name)
 	done, err := g.remote(ctx, func(ctx context.Context) (err error) {
 		fresh, err = g.client.SetNX(ctx, name, "1", ttl).Result()
 		return err

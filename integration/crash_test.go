@@ -44,6 +44,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	l.finish(t)
 	t.Logf("%d acknowledged in %d rounds, %d sent again", l.acked.Load(), rounds, l.again.Load())
 	s.reconcile(t)
+	s.verify(t)
 	require.GreaterOrEqual(t, s.compare(t).acked, before+rounds)
 }
 
@@ -68,7 +69,7 @@ func TestGracefulStop(t *testing.T) {
 // starts it again: everybody finds everything.
 func TestConsortiumRestarted(t *testing.T) {
 	s := w.up(t, 1, nil)
-	l := s.flow(t, "RESTART", 30*time.Millisecond)
+	l := s.flow(t, "RESTART", 50*time.Millisecond)
 	eventually(t, "the load is on", func() bool { return l.acked.Load() > 30 })
 	before := len(w.anchored(t))
 	require.NoError(t, w.net.Down(context.Background(), false))

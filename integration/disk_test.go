@@ -77,6 +77,7 @@ func TestDiskFull(t *testing.T) {
 			step("everything acknowledged is on the ledger")
 		})
 	}
+	s.verify(t)
 }
 
 // smallDisk mounts a memory disk of a size.

@@ -37,7 +37,7 @@ func TestConsortiumNodesKilled(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := w.up(t, 1, nil)
-			l := s.flow(t, c.facility, 30*time.Millisecond)
+			l := s.flow(t, c.facility, 50*time.Millisecond)
 			eventually(t, "the load is on", func() bool { return l.acked.Load() > 30 })
 			node := c.node(t)
 			require.NoError(t, w.net.Kill(t.Context(), node))

@@ -72,8 +72,8 @@ func (s *site) compare(t testing.TB) count {
 }
 
 // reconcile waits until everything acknowledged is on the ledger and the hospital has
-// nothing more under way, and then requires that each record is there exactly once, that
-// nothing is there that nobody sent, and that store and ledger agree.
+// nothing more under way, and then requires that each record is there exactly once, and
+// that nothing is there that nobody sent.
 func (s *site) reconcile(t *testing.T) {
 	t.Helper()
 	var c count
@@ -89,7 +89,6 @@ func (s *site) reconcile(t *testing.T) {
 		s.hospital.MSPID, c.acked, c.lost, c.doubled, c.foreign, time.Since(begun).Seconds())
 	require.Equal(t, count{acked: c.acked}, c)
 	require.NotZero(t, c.acked)
-	s.verify(t)
 }
 
 // idle says whether bus and store have nothing that is not anchored.

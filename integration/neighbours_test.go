@@ -20,7 +20,7 @@ import (
 func TestBusRestarted(t *testing.T) {
 	bus := natsServer(t)
 	s := w.up(t, 1, func(c *config.Config) { c.Bus.URLs = []string{"nats://" + bus.addr} })
-	l := s.flow(t, "NATS", 20*time.Millisecond)
+	l := s.flow(t, "NATS", 50*time.Millisecond)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL} {
 		acked := l.acked.Load()
 		eventually(t, "messages are acknowledged", func() bool { return l.acked.Load() > acked+20 })
@@ -59,7 +59,7 @@ func TestRedisAway(t *testing.T) {
 	require.NoError(t, client.Save(t.Context()).Err())
 	assert.Empty(t, search(t, cache.dir, personal(first)...), "Redis keeps nothing that tells a person")
 
-	l = s.flow(t, "REDIS2", 20*time.Millisecond)
+	l = s.flow(t, "REDIS2", 50*time.Millisecond)
 	eventually(t, "the load is on", func() bool { return l.acked.Load() > 20 })
 	cache.end(syscall.SIGKILL)
 	eventually(t, "readiness names redis", func() bool {
