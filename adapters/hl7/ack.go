@@ -84,6 +84,12 @@ const defaultAckVersion = "2.5"
 // and MSH-9 ACK^event^ACK, MSA, and an ERR segment for a fault. The request's delimiters,
 // version, processing id and charset are echoed.
 func (a Ack) Build(h Header, code AckCode, fault *Fault) []byte {
+	return a.build(h, code, fault, "")
+}
+
+// build is Build; conditions, if not empty, stands in MSH-15 and MSH-16 and says which
+// answers the acknowledgement itself asks for.
+func (a Ack) build(h Header, code AckCode, fault *Fault, conditions string) []byte {
 	d := h.Delimiters
 	if d.Component == 0 {
 		d = DefaultDelimiters
@@ -91,7 +97,7 @@ func (a Ack) Build(h Header, code AckCode, fault *Fault) []byte {
 			controlRaw: string(d.EscapeText(h.ControlID))}
 	}
 	b := builder{d: &d}
-	a.msh(&b, h)
+	a.msh(&b, h, conditions)
 	a.msa(&b, h, code, fault)
 	if fault != nil {
 		errSegment(&b, *fault, modernERR(h.Version))
@@ -115,7 +121,7 @@ func (a Ack) controlID() string {
 	return strings.ToUpper(hex.EncodeToString(id[:]))
 }
 
-func (a Ack) msh(b *builder, h Header) {
+func (a Ack) msh(b *builder, h Header, conditions string) {
 	app, facility := h.ReceivingApplication, h.ReceivingFacility
 	if app == "" {
 		app = string(b.d.EscapeText(a.Application))
@@ -136,9 +142,7 @@ func (a Ack) msh(b *builder, h Header) {
 	b.raw(app).raw(facility).raw(h.SendingApplication).raw(h.SendingFacility)
 	b.raw(a.now().Format("20060102150405-0700")).raw("")
 	b.raw(ackType(b.d, h.TriggerEvent, version)).raw(a.controlID()).raw(process).raw(version)
-	if h.DeclaredCharset != "" {
-		b.raw("").raw("").raw("").raw("").raw("").raw(h.DeclaredCharset)
-	}
+	b.raw("").raw("").raw(conditions).raw(conditions).raw("").raw(h.DeclaredCharset)
 	b.end()
 }
 

@@ -17,6 +17,9 @@ type Incoming struct {
 	ReceivedAt time.Time
 	Fault      TransportFault
 	Size       int64 // bytes of the frame where Raw is only its beginning
+	// Reply sends a further message to the sender, after the answer to this frame; it may be
+	// called at any time and fails once the sender has gone. Nil where nothing can follow.
+	Reply func(ctx context.Context, raw []byte) error
 }
 
 // TransportFault says why a frame is not whole.
@@ -44,6 +47,10 @@ type Submission struct {
 	// It is a 16-bit bucket, from which nobody can be told: "p" and four hex digits, or
 	// "none" for a message without a patient.
 	RoutingHint string
+	// Later is set where the sender awaits an application acknowledgement that the endpoint
+	// defers. Who makes the message durable then sees to it that Later.Send is called once,
+	// when the record has come as far as the endpoint promises, or has failed on the way.
+	Later *Later
 }
 
 // LogValue implements slog.LogValuer.
@@ -109,6 +116,11 @@ type Receiver struct {
 	// OriginalModeOnly answers every message with AA, AE or AR whatever MSH-15 and MSH-16
 	// ask for.
 	OriginalModeOnly bool
+	// DeferApplicationAck hands the application acknowledgement of the enhanced mode to
+	// Submission.Later. The default is to send it as soon as the message is durable.
+	DeferApplicationAck bool
+	// MaxBatch is the most messages that one batch may hold; 10,000 if 0.
+	MaxBatch int
 	// QuarantineFailed is told when Quarantine fails; may be nil.
 	QuarantineFailed func(Reason, error)
 }
@@ -122,8 +134,36 @@ type read struct {
 
 // HandleFrame takes one frame and returns the answer as it goes on the wire, in the
 // charset of the frame. A nil answer means that the sender asked for none, or that the
-// frame was itself an acknowledgement, which is never answered.
+// frame was itself an acknowledgement, which is never answered. A frame that begins with
+// FHS or BHS is a batch: see Batch.
 func (r *Receiver) HandleFrame(ctx context.Context, in Incoming) []byte {
+	if in.Fault == FrameWhole && IsBatch(in.Raw) {
+		return r.handleBatch(ctx, in)
+	}
+	v := r.Take(ctx, in)
+	if v.Code == "" {
+		return nil
+	}
+	return r.answer(v, in)
+}
+
+// Verdict is what became of one message.
+type Verdict struct {
+	// Code is AppAccept, AppError or AppReject; empty for a frame that is itself an
+	// acknowledgement.
+	Code AckCode
+	// Fault says why the message was not taken; nil if it was.
+	Fault *Fault
+	// Again says that the same message may be taken if it is sent again: the fault lies here.
+	Again  bool
+	Header Header // as far as it could be read
+
+	charset Charset
+}
+
+// Take reads one message and submits it, or puts it into quarantine. It answers nobody:
+// see HandleFrame for what comes over a connection.
+func (r *Receiver) Take(ctx context.Context, in Incoming) Verdict {
 	if in.Fault != FrameWhole {
 		return r.refuse(ctx, in, faultOfTransport(in))
 	}
@@ -132,19 +172,22 @@ func (r *Receiver) HandleFrame(ctx context.Context, in Incoming) []byte {
 		return r.refuse(ctx, in, err)
 	}
 	h := got.header
+	v := Verdict{Code: AppAccept, Header: h, charset: got.charset}
 	err = r.Submit(ctx, Submission{
 		Raw: in.Raw, Sender: h.Sender(), ControlID: h.ControlID, Kind: h.Kind(), Version: h.Version,
 		Charset: got.charset.String(), Peer: in.Peer, ReceivedAt: in.ReceivedAt, RoutingHint: got.hint,
+		Later: r.later(v, in),
 	})
 	var refusal *Refusal
 	switch {
 	case err == nil:
-		return r.answer(h, got.charset, AppAccept, nil)
 	case errors.As(err, &refusal):
 		return r.refuse(ctx, in, refusal)
+	default:
+		fault := FaultOf(err)
+		v.Code, v.Fault, v.Again = AppError, &fault, true
 	}
-	fault := FaultOf(err)
-	return r.answer(h, got.charset, AppError, &fault)
+	return v
 }
 
 // errIsAck marks a frame that is an acknowledgement.
@@ -209,8 +252,8 @@ func (r *Receiver) admit(h Header) error {
 	return nil
 }
 
-// refuse quarantines a frame and answers it.
-func (r *Receiver) refuse(ctx context.Context, in Incoming, cause error) []byte {
+// refuse quarantines a frame.
+func (r *Receiver) refuse(ctx context.Context, in Incoming, cause error) Verdict {
 	h, cs, found := PeekHeader(in.Raw, r.Charset)
 	code, fault := verdict(cause)
 	if !found {
@@ -227,9 +270,10 @@ func (r *Receiver) refuse(ctx context.Context, in Incoming, cause error) []byte 
 		}
 	}
 	if errors.Is(cause, errIsAck) {
-		return nil
+		return Verdict{Header: h, charset: cs}
 	}
-	return r.answer(h, cs, code, &fault)
+	return Verdict{Code: code, Fault: &fault, Header: h, charset: cs,
+		Again: in.Fault == FrameIncomplete || in.Fault == FrameNoMemory}
 }
 
 // verdict chooses the code and the ERR segment for a cause of refusal. AR is for what the
@@ -268,30 +312,6 @@ func faultOfTransport(in Incoming) error {
 		return &transportError{AppError, CodeSegmentSequence, "the frame was not completed; send the message again"}
 	}
 	return &transportError{AppError, CodeInternal, "too much is being received at the moment; send the message again"}
-}
-
-// answer builds the acknowledgement that the sender asked for and encodes it. A character
-// that the frame's charset lacks can only come from a header that was read by force; the
-// answer is then sent without the echoed names.
-func (r *Receiver) answer(h Header, cs Charset, code AckCode, fault *Fault) []byte {
-	if h.Enhanced() && !r.OriginalModeOnly {
-		switch {
-		case asked(h.AcceptAck, code):
-			code = code.Commit()
-		case !asked(h.ApplicationAck, code):
-			return nil
-		}
-	}
-	out, err := cs.Encode(r.Ack.Build(h, code, fault))
-	if err != nil {
-		bare := Header{Delimiters: h.Delimiters, ControlID: h.ControlID, controlRaw: h.controlRaw, Version: h.Version}
-		if firstNonASCII([]byte(h.controlRaw)) < len(h.controlRaw) {
-			bare.ControlID, bare.controlRaw = "", ""
-		}
-		bare.Delimiters = DefaultDelimiters
-		out = (Ack{Now: r.Ack.Now, NewControlID: r.Ack.NewControlID}).Build(bare, code, fault)
-	}
-	return out
 }
 
 // asked reports whether a condition of HL7 table 0155 asks for an answer with this code.

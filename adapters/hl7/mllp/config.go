@@ -35,6 +35,11 @@ type Frame struct {
 	ReceivedAt time.Time         // when the last byte came
 	Fault      Fault
 	Size       int64 // bytes between the framing bytes, as far as they were counted
+	// Reply sends one more message over the connection, after the handler's answer to this
+	// frame. It may be called from any goroutine, also after the handler has returned (within
+	// the handler it would wait for itself), and fails with ErrClosed once the connection has
+	// ended.
+	Reply func(ctx context.Context, raw []byte) error
 }
 
 // Handler takes a frame and returns the answer to be framed and sent; nil for none. ctx

@@ -103,7 +103,7 @@ func (s *Server) isClosing() bool {
 
 // open starts a connection, or closes it if there are too many.
 func (s *Server) open(conn net.Conn) {
-	c := &serverConn{server: s, conn: conn, peer: conn.RemoteAddr().String()}
+	c := &serverConn{server: s, conn: conn, peer: conn.RemoteAddr().String(), gone: make(chan struct{})}
 	s.mu.Lock()
 	full := s.closing || len(s.conns) >= s.cfg.MaxConns
 	if !full {
@@ -193,6 +193,10 @@ type serverConn struct {
 	mu       sync.Mutex
 	handling bool // a frame is being handled or answered: not to be woken
 	woken    bool
+
+	wmu  sync.Mutex // answers and later replies
+	w    *bufio.Writer
+	gone chan struct{} // closed when nothing can be written any more
 }
 
 // wake makes a connection that waits for its peer stop. It must hold server.mu.
@@ -229,7 +233,9 @@ func (c *serverConn) run() {
 		return
 	}
 	r := newFrameReader(c.conn, &c.server.cfg, &c.server.mem)
+	c.w = bufio.NewWriterSize(c.conn, 1<<10)
 	err := c.serve(r)
+	close(c.gone)
 	r.release()
 	if errors.Is(err, errDrain) {
 		c.linger()
@@ -273,7 +279,6 @@ func (c *serverConn) handshake() error {
 // serve takes frame after frame. It returns why the connection ended, nil if the peer
 // closed it between frames.
 func (c *serverConn) serve(r *frameReader) error {
-	w := bufio.NewWriterSize(c.conn, 1<<10)
 	for {
 		junk, err := r.skipToStart()
 		if junk > 0 {
@@ -286,7 +291,7 @@ func (c *serverConn) serve(r *frameReader) error {
 		if !c.setHandling(true) {
 			return ErrServerClosed
 		}
-		if again := c.take(r, w, err); again != nil {
+		if again := c.take(r, err); again != nil {
 			return again
 		}
 		r.release()
@@ -297,7 +302,7 @@ func (c *serverConn) serve(r *frameReader) error {
 }
 
 // take handles one frame, whole or not, and answers it. An error ends the connection.
-func (c *serverConn) take(r *frameReader, w *bufio.Writer, cause error) error {
+func (c *serverConn) take(r *frameReader, cause error) error {
 	switch r.fault {
 	case Whole:
 		c.observe(Received, r.size, nil)
@@ -311,14 +316,16 @@ func (c *serverConn) take(r *frameReader, w *bufio.Writer, cause error) error {
 			return cause
 		}
 	}
+	answered := make(chan struct{})
+	defer close(answered)
 	answer, err := c.handle(Frame{Payload: r.buf, Peer: c.peer, PeerCert: c.cert,
-		ReceivedAt: c.server.cfg.Now(), Fault: r.fault, Size: r.size})
+		ReceivedAt: c.server.cfg.Now(), Fault: r.fault, Size: r.size, Reply: c.replier(answered)})
 	if err != nil {
 		c.observe(HandlerError, 0, err)
 		return err
 	}
 	if answer != nil {
-		if err := c.write(w, answer); err != nil {
+		if err := c.write(answer); err != nil {
 			return err
 		}
 	}
@@ -337,19 +344,44 @@ func (c *serverConn) handle(f Frame) (answer []byte, err error) {
 	return c.server.cfg.Handler(ctx, f)
 }
 
-// write sends one answer within WriteTimeout, so that a peer that never reads holds
+// replier makes Frame.Reply for a frame that counts as answered when answered is closed.
+func (c *serverConn) replier(answered <-chan struct{}) func(context.Context, []byte) error {
+	return func(ctx context.Context, raw []byte) error {
+		select {
+		case <-answered:
+		case <-c.gone:
+			return ErrClosed
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		select {
+		case <-c.gone:
+			return ErrClosed
+		default:
+		}
+		if err := c.write(raw); err != nil {
+			_ = c.conn.Close() // half a frame may have gone out: nothing can follow it
+			return fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		return nil
+	}
+}
+
+// write sends one message within WriteTimeout, so that a peer that never reads holds
 // nothing but its own connection, and that not for long.
-func (c *serverConn) write(w *bufio.Writer, answer []byte) error {
+func (c *serverConn) write(raw []byte) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout)); err != nil {
 		return err
 	}
-	if err := writeFrame(w, answer); err != nil {
+	if err := writeFrame(c.w, raw); err != nil {
 		if timedOut(err) {
-			c.observe(SlowReader, int64(len(answer)), err)
+			c.observe(SlowReader, int64(len(raw)), err)
 		}
 		return err
 	}
-	c.observe(Answered, int64(len(answer)), nil)
+	c.observe(Answered, int64(len(raw)), nil)
 	return nil
 }
 
