@@ -35,11 +35,21 @@ type ClientConfig struct {
 	MaxAnswer int
 	// Charset is how messages and answers are read for matching; UTF-8 if they name none.
 	Charset hl7.CharsetPolicy
+	// AwaitApplication makes Send wait for the application acknowledgement too, where the
+	// message asks for one always (MSH-16 AL) beside the accept acknowledgement. It may take
+	// as long as ApplicationTimeout, default 1 min, and is then the Reply.
+	AwaitApplication   bool
+	ApplicationTimeout time.Duration
+	// Late is told of answers that nobody waits for any more: they are passed over. It must
+	// not call the client. May be nil.
+	Late func(hl7.Answer)
 }
 
 // Reply is what came back for one message.
 type Reply struct {
 	hl7.Answer
+	// Commit is the accept acknowledgement that came before an application acknowledgement.
+	Commit  hl7.AckCode
 	Raw     []byte // the answer as received; nil if none was asked for
 	Elapsed time.Duration
 }
@@ -49,15 +59,31 @@ type Reply struct {
 type Client struct {
 	cfg  ClientConfig
 	mu   sync.Mutex
-	conn net.Conn
+	conn *boundConn
 	r    *frameReader
 	w    *bufio.Writer
+}
+
+// boundConn is a connection whose reads all end at one time, whatever deadlines the frame
+// reader sets: a peer that sends answers to others all the time cannot hold the client.
+type boundConn struct {
+	net.Conn
+	until time.Time
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *boundConn) SetReadDeadline(t time.Time) error {
+	if t.After(c.until) {
+		t = c.until
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Dial connects to an MLLP server.
 func Dial(ctx context.Context, addr string, cfg ClientConfig) (*Client, error) {
 	setDefault(&cfg.DialTimeout, 10*time.Second)
 	setDefault(&cfg.AnswerTimeout, 30*time.Second)
+	setDefault(&cfg.ApplicationTimeout, time.Minute)
 	setDefault(&cfg.MaxAnswer, 1<<20)
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
@@ -74,9 +100,9 @@ func Dial(ctx context.Context, addr string, cfg ClientConfig) (*Client, error) {
 	return newClient(conn, cfg), nil
 }
 
-func newClient(conn net.Conn, cfg ClientConfig) *Client {
-	limits := &Config{MaxFrame: cfg.MaxAnswer, MaxJunk: cfg.MaxAnswer, IdleTimeout: cfg.AnswerTimeout,
-		ReadTimeout: cfg.AnswerTimeout, FrameTimeout: cfg.AnswerTimeout}
+func newClient(raw net.Conn, cfg ClientConfig) *Client {
+	conn, wait := &boundConn{Conn: raw}, max(cfg.AnswerTimeout, cfg.ApplicationTimeout)
+	limits := &Config{MaxFrame: cfg.MaxAnswer, MaxJunk: cfg.MaxAnswer, IdleTimeout: wait, ReadTimeout: wait, FrameTimeout: wait}
 	return &Client{cfg: cfg, conn: conn, w: bufio.NewWriterSize(conn, 4<<10),
 		r: newFrameReader(conn, limits, &budget{left: int64(cfg.MaxAnswer) + freeBytes})}
 }
@@ -101,29 +127,68 @@ func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	if err := c.write(msg); err != nil {
-		return Reply{}, c.fail(ctx, ErrNotSent, err)
+		return Reply{}, c.fail(ctx, fmt.Errorf("%w: %w", ErrNotSent, err))
 	}
 	if ok && noAnswerAsked(h) {
 		return Reply{Elapsed: time.Since(start)}, nil
 	}
+	reply, err := c.await(h, ok, "")
+	if err == nil && c.awaitsApplication(h, ok, reply.Code) {
+		c.conn.until = time.Now().Add(c.cfg.ApplicationTimeout)
+		reply, err = c.await(h, ok, reply.Code)
+	}
+	if err != nil {
+		return Reply{}, c.fail(ctx, err)
+	}
+	reply.Elapsed = time.Since(start)
+	return reply, nil
+}
+
+// awaitsApplication reports whether an accept acknowledgement is only the first answer.
+func (c *Client) awaitsApplication(h hl7.Header, known bool, code hl7.AckCode) bool {
+	return c.cfg.AwaitApplication && known && code == hl7.CommitAccept && h.ApplicationAck == "AL"
+}
+
+// await reads until the answer to the message with header h has come. After an accept
+// acknowledgement, commit, only an application acknowledgement will do.
+func (c *Client) await(h hl7.Header, known bool, commit hl7.AckCode) (Reply, error) {
 	for range maxForeign {
 		raw, err := c.read()
 		if err != nil {
-			return Reply{}, c.fail(ctx, ErrNoAnswer, err)
+			return Reply{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		}
 		answer, err := hl7.ReadAnswer(raw, c.cfg.Charset)
 		if err != nil {
-			return Reply{}, c.fail(ctx, ErrBadAnswer, err)
+			return Reply{}, fmt.Errorf("%w: %w", ErrBadAnswer, err)
 		}
-		if answers(answer, h, ok) {
-			return Reply{Answer: answer, Raw: raw, Elapsed: time.Since(start)}, nil
+		if err := c.commit(raw); err != nil {
+			return Reply{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		}
+		if answers(answer, h, known) && (commit == "" || answer.Code.Commit() != answer.Code) {
+			return Reply{Answer: answer, Commit: commit, Raw: raw}, nil
+		}
+		if c.cfg.Late != nil {
+			c.cfg.Late(answer)
 		}
 	}
-	return Reply{}, c.fail(ctx, ErrWrongAnswer, errors.New("MSA-2 differs from MSH-10"))
+	return Reply{}, fmt.Errorf("%w: MSA-2 differs from MSH-10", ErrWrongAnswer)
 }
 
-// maxForeign is how many answers to other messages are passed over while waiting.
-const maxForeign = 8
+// commit answers an acknowledgement that itself asks for an accept acknowledgement.
+func (c *Client) commit(raw []byte) error {
+	h, _, ok := hl7.PeekHeader(raw, c.cfg.Charset)
+	if !ok || h.AcceptAck != "AL" && h.AcceptAck != "SU" {
+		return nil
+	}
+	if err := c.conn.SetWriteDeadline(c.conn.until); err != nil {
+		return err
+	}
+	return writeFrame(c.w, hl7.Ack{}.Build(h, hl7.CommitAccept, nil))
+}
+
+// maxForeign is how many answers to other messages are passed over while waiting: those
+// that are owed to earlier messages may come at any time.
+const maxForeign = 1024
 
 // answers reports whether an answer is to the message with header h. A refusal without a
 // control id is the answer to a message whose own could not be read.
@@ -137,7 +202,8 @@ func noAnswerAsked(h hl7.Header) bool {
 }
 
 func (c *Client) write(msg []byte) error {
-	if err := c.conn.SetDeadline(time.Now().Add(c.cfg.AnswerTimeout)); err != nil {
+	c.conn.until = time.Now().Add(c.cfg.AnswerTimeout)
+	if err := c.conn.SetWriteDeadline(c.conn.until); err != nil {
 		return err
 	}
 	return writeFrame(c.w, msg)
@@ -158,12 +224,24 @@ func (c *Client) read() ([]byte, error) {
 	return c.r.buf, nil
 }
 
-// fail closes the connection and says why.
-func (c *Client) fail(ctx context.Context, kind, err error) error {
-	c.conn.Close()
+// fail resets the connection and says why. It is reset rather than closed so that an
+// answer that is still under way is thrown away by both sides.
+func (c *Client) fail(ctx context.Context, err error) error {
+	conn := c.conn.Conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // fails only on a closed connection
+	}
+	_ = conn.Close()
 	c.r = nil
 	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+		for _, kind := range []error{ErrNotSent, ErrNoAnswer, ErrBadAnswer, ErrWrongAnswer} {
+			if errors.Is(err, kind) {
+				return fmt.Errorf("%w: %w", kind, context.Cause(ctx))
+			}
+		}
 	}
-	return fmt.Errorf("%w: %w", kind, err)
+	return err
 }

@@ -108,7 +108,7 @@ func TestClientAgainstBadServers(t *testing.T) {
 		{"too long", func(c net.Conn, r *bufio.Reader) { wait(c, r); c.Write(append([]byte{0x0b}, make([]byte, 8<<10)...)) }, mllp.ErrNoAnswer},
 		{"answers to others only", func(c net.Conn, r *bufio.Reader) {
 			wait(c, r)
-			for range 10 {
+			for range 1100 {
 				c.Write([]byte(acknowledge("other")))
 			}
 			r.ReadByte()
