@@ -39,8 +39,11 @@ type Origin struct {
 }
 
 // NewID derives the record id of an origin.
-func NewID(o Origin) ID {
-	content := sm3.Sum(o.Payload)
+func NewID(o Origin) ID { return NewIDFromDigest(o, sm3.Sum(o.Payload)) }
+
+// NewIDFromDigest is NewID for a payload that is not at hand: content is its SM3 digest,
+// and o.Payload is ignored.
+func NewIDFromDigest(o Origin, content [32]byte) ID {
 	h := sm3.New()
 	for _, part := range []string{idDomain, o.HospitalMSP, o.Sender, o.ControlID, string(content[:])} {
 		var n [4]byte

@@ -41,7 +41,8 @@ type Record struct {
 	MappingVersion  string          `cbor:"16,keyasint,omitempty"`
 	// Metadata holds what else the mapping could read, by stable names.
 	Metadata map[string]string `cbor:"17,keyasint,omitempty"`
-	// Payload is the message or document exactly as received.
+	// Payload is the message or document exactly as received. It stays the last entry, so
+	// that a payload too long for memory can be streamed behind the rest.
 	Payload []byte `cbor:"18,keyasint"`
 }
 
@@ -118,7 +119,10 @@ var ErrInvalid = errors.New("record: invalid")
 
 // Validate reports what keeps the record from being sealed. The error names fields,
 // never values.
-func (r *Record) Validate() error {
+func (r *Record) Validate() error { return r.validate(int64(len(r.Payload))) }
+
+// validate is Validate for a payload of a size that need not be at hand.
+func (r *Record) validate(size int64) error {
 	switch {
 	case r.ModelVersion != ModelVersion:
 		return fmt.Errorf("%w: model version %d, this program knows %d", ErrInvalid, r.ModelVersion, ModelVersion)
@@ -132,12 +136,12 @@ func (r *Record) Validate() error {
 		return fmt.Errorf("%w: no media type", ErrInvalid)
 	case r.ReceivedAt <= 0:
 		return fmt.Errorf("%w: no time of receipt", ErrInvalid)
-	case len(r.Payload) == 0:
+	case size <= 0:
 		return fmt.Errorf("%w: empty payload", ErrInvalid)
 	case r.EventTime.Validate() != nil:
 		return fmt.Errorf("%w: event time out of range", ErrInvalid)
-	case len(r.Payload) > MaxPayload:
-		return fmt.Errorf("%w: payload of %d bytes, the limit is %d", ErrInvalid, len(r.Payload), MaxPayload)
+	case size > MaxPayload:
+		return fmt.Errorf("%w: payload of %d bytes, the limit is %d", ErrInvalid, size, MaxPayload)
 	}
 	return nil
 }
