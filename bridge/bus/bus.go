@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/internal/diskspace"
 )
 
 // Config says which server the bus uses. Exactly one of Dir and URLs is set.
@@ -309,7 +310,7 @@ func (b *Bus) room() error {
 	if b.server == nil {
 		return nil
 	}
-	free, err := freeSpace(b.cfg.Dir)
+	free, err := diskspace.Free(b.cfg.Dir)
 	if err != nil || free >= reserve { // not known on every system
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/internal/diskspace"
 )
 
 // health remembers which streams fail and since when.
@@ -99,7 +100,7 @@ func (b *Bus) watch(ctx context.Context) {
 		if time.Since(last) < pause {
 			continue
 		}
-		if free, err := freeSpace(b.cfg.Dir); err == nil && free < reserve {
+		if free, err := diskspace.Free(b.cfg.Dir); err == nil && free < reserve {
 			continue
 		}
 		last, pause = time.Now(), min(2*pause, time.Minute)

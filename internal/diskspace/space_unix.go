@@ -1,11 +1,12 @@
 //go:build unix
 
-package bus
+// Package diskspace tells how much room a disk has left.
+package diskspace
 
 import "golang.org/x/sys/unix"
 
-// freeSpace returns the bytes that an unprivileged process may still write under dir.
-func freeSpace(dir string) (int64, error) {
+// Free returns the bytes that an unprivileged process may still write under dir.
+func Free(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
