@@ -95,3 +95,48 @@ func usableDelimiter(c byte) bool {
 	}
 	return true
 }
+
+// marks are the delimiters that occur in a run of bytes, one bit for each.
+type marks uint8
+
+const (
+	markField marks = 1 << iota
+	markRepetition
+	markComponent
+	markSubcomponent
+	markEscape
+
+	// allMarks is said of bytes that nobody has looked at yet.
+	allMarks = markField | markRepetition | markComponent | markSubcomponent | markEscape
+)
+
+// syntax is the delimiters together with a table that classifies every byte, so that one
+// pass over a value finds its end and tells which smaller separators occur in it.
+type syntax struct {
+	Delimiters
+	class [256]marks
+}
+
+var defaultSyntax = makeSyntax(DefaultDelimiters)
+
+func makeSyntax(d Delimiters) *syntax {
+	s := &syntax{Delimiters: d}
+	s.class[d.Field] |= markField
+	for _, m := range []struct {
+		c byte
+		m marks
+	}{{d.Repetition, markRepetition}, {d.Component, markComponent}, {d.Subcomponent, markSubcomponent}, {d.Escape, markEscape}} {
+		if m.c != 0 {
+			s.class[m.c] |= m.m
+		}
+	}
+	return s
+}
+
+// syntaxOf returns the syntax for delimiters; the usual ones share a table.
+func syntaxOf(d Delimiters) *syntax {
+	if d == DefaultDelimiters {
+		return defaultSyntax
+	}
+	return makeSyntax(d)
+}

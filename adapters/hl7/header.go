@@ -30,7 +30,7 @@ type Header struct {
 
 // Header returns the header of the message.
 func (m *Message) Header() Header {
-	h := readHeader(m.Segment(0), m.delims)
+	h := readHeader(m.Segment(0))
 	if h.TriggerEvent == "" {
 		if evn, ok := m.Find("EVN", 1); ok {
 			h.TriggerEvent = evn.Field(1).Comp(1).Text()
@@ -39,10 +39,10 @@ func (m *Message) Header() Header {
 	return h
 }
 
-func readHeader(s Segment, d Delimiters) Header {
+func readHeader(s Segment) Header {
 	raw := func(n int) string { return string(s.Field(n).Raw()) }
 	h := Header{
-		Delimiters:         d,
+		Delimiters:         s.src.syn.Delimiters,
 		SendingApplication: raw(3), SendingFacility: raw(4),
 		ReceivingApplication: raw(5), ReceivingFacility: raw(6),
 		Time:        raw(7),
@@ -126,7 +126,7 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 		d, problem = parseDelimiters(text)
 	}
 	if err == nil && problem == "" {
-		return readHeader(Segment{line: text, delims: &d}, d).clean(), cs, true
+		return readHeader(lineAlone(text, d)).clean(), cs, true
 	}
 	text = blankNonASCII(line)
 	if d, problem = parseDelimiters(text); problem != "" {
@@ -135,9 +135,15 @@ func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool
 	if d.Field == 0 {
 		return Header{Delimiters: DefaultDelimiters}, ASCII, true
 	}
-	h = readHeader(Segment{line: text, delims: &d}, d)
+	h = readHeader(lineAlone(text, d))
 	h.DeclaredCharset = "" // the answer is in ASCII
 	return h.clean(), ASCII, true
+}
+
+// lineAlone makes a segment of a line that is not part of a message.
+func lineAlone(line []byte, d Delimiters) Segment {
+	end := uint32(len(line))
+	return Segment{src: &source{line, syntaxOf(d)}, end: end, next: end}
 }
 
 // guessDelimiters takes the usual delimiters where MSH-2 is damaged but MSH-1 is not.

@@ -10,9 +10,15 @@ import (
 // Message is a parsed message. It is immutable and safe for concurrent use. It shares the
 // memory of the text it was parsed from, which must not be changed afterwards.
 type Message struct {
-	text   []byte
-	delims Delimiters
-	segs   []span
+	source
+	segs []span
+}
+
+// source is what parts of a message point back to: the text, in which they are positions,
+// and its delimiters.
+type source struct {
+	text []byte
+	syn  *syntax
 }
 
 // span is one segment: text[start:end] is the line, text[end:next start] its terminator.
@@ -43,7 +49,7 @@ func Parse(text []byte) (*Message, error) {
 		return nil, &ParseError{Kind: ErrDelimiters, Code: CodeRequiredFieldMissing, Segment: "MSH",
 			Sequence: 1, Field: 2, Offset: start + 3, Problem: problem}
 	}
-	m := &Message{text: text, delims: d}
+	m := &Message{source: source{text, syntaxOf(d)}}
 	if err := m.scan(start); err != nil {
 		return nil, err
 	}
@@ -79,7 +85,7 @@ func (m *Message) scan(pos int) error {
 	cr, lf := -1, -1
 	for pos < len(text) {
 		cr, lf = nextIndex(text, cr, pos, '\r'), nextIndex(text, lf, pos, '\n')
-		for lf < cr && !lfEnds && !segmentFollows(text[lf+1:], m.delims.Field) {
+		for lf < cr && !lfEnds && !segmentFollows(text[lf+1:], m.syn.Field) {
 			lf = nextIndex(text, lf, lf+1, '\n')
 		}
 		end := min(cr, lf)
@@ -139,7 +145,7 @@ func (m *Message) checkLine(start, end int) error {
 	if len(line) < 3 || !segmentName(line[:3]) {
 		return fail(ErrSegment, start, "the line does not begin with a segment name (a capital letter and two capital letters or digits)")
 	}
-	if len(line) > 3 && line[3] != m.delims.Field {
+	if len(line) > 3 && line[3] != m.syn.Field {
 		return fail(ErrSegment, start+3, "no field separator after the segment name")
 	}
 	if len(m.segs) > 0 && string(line[:3]) == "MSH" {
@@ -162,13 +168,13 @@ func (m *Message) AppendTo(dst []byte) []byte {
 	dst = append(dst, m.text[:m.segs[0].start]...)
 	for i := range m.segs {
 		s := m.Segment(i)
-		dst = append(append(dst, s.line...), s.term...)
+		dst = append(dst, m.text[s.start:s.next]...)
 	}
 	return dst
 }
 
 // Delimiters returns what MSH-1 and MSH-2 declare.
-func (m *Message) Delimiters() Delimiters { return m.delims }
+func (m *Message) Delimiters() Delimiters { return m.syn.Delimiters }
 
 // Len returns the length of the message in bytes of UTF-8 text.
 func (m *Message) Len() int { return len(m.text) }
@@ -183,7 +189,7 @@ func (m *Message) Segment(i int) Segment {
 		next = m.segs[i+1].start
 	}
 	s := m.segs[i]
-	return Segment{line: m.text[s.start:s.end], term: m.text[s.end:next], offset: int(s.start), delims: &m.delims}
+	return Segment{src: &m.source, start: s.start, end: s.end, next: next}
 }
 
 // Segments iterates over all segments in order.
@@ -199,12 +205,12 @@ func (m *Message) Segments() iter.Seq2[int, Segment] {
 
 // Find returns the n-th segment (from 1) of a name; ok is false if there is none.
 func (m *Message) Find(name string, n int) (s Segment, ok bool) {
-	for _, sp := range m.segs {
+	for i, sp := range m.segs {
 		if string(m.text[sp.start:sp.start+3]) != name {
 			continue
 		}
 		if n--; n == 0 {
-			return Segment{line: m.text[sp.start:sp.end], offset: int(sp.start), delims: &m.delims}, true
+			return m.Segment(i), true
 		}
 	}
 	return Segment{}, false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -226,6 +227,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if !bytes.Equal(in, m.Encode()) || !bytes.Equal(in, deepEncode(m)) {
 			t.Fatalf("round trip changed %q", in)
+		}
+		if !slices.Equal(nested(m), walked(m)) {
+			t.Fatalf("two ways of reading differ on %q", in)
 		}
 		_ = m.Header().Check()
 		for _, s := range m.Segments() {

@@ -87,6 +87,20 @@ func BenchmarkParse(b *testing.B) {
 			}
 		}
 	})
+	b.Run("walk", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		b.ReportAllocs()
+		for b.Loop() {
+			m, _ := hl7.Parse(text)
+			n := 0
+			for w := m.Walk(); w.Next(); {
+				n += len(w.Raw()) + w.Field() + w.Component()
+			}
+			if n == 0 {
+				b.Fatal("nothing read")
+			}
+		}
+	})
 	b.Run("every-subcomponent", func(b *testing.B) {
 		b.SetBytes(int64(len(text)))
 		b.ReportAllocs()

@@ -9,46 +9,63 @@ import (
 // Segment is one line of a message. The zero Segment is an absent one, whose fields are
 // all empty.
 type Segment struct {
-	line   []byte
-	term   []byte
-	offset int
-	delims *Delimiters
+	src              *source
+	start, end, next uint32 // the line is text[start:end], its terminator text[end:next]
 }
 
 // Name returns the three letters of the segment, "" for an absent one.
 func (s Segment) Name() string {
-	if len(s.line) < 3 {
+	line := s.Raw()
+	if len(line) < 3 {
 		return ""
 	}
-	return string(s.line[:3])
+	return string(line[:3])
+}
+
+// Is reports whether the segment has the name.
+func (s Segment) Is(name string) bool {
+	line := s.Raw()
+	return len(line) >= 3 && string(line[:3]) == name
 }
 
 // Raw returns the line without its terminator. It must not be changed.
-func (s Segment) Raw() []byte { return s.line }
+func (s Segment) Raw() []byte {
+	if s.src == nil {
+		return nil
+	}
+	return s.src.text[s.start:s.end]
+}
 
 // Offset returns the position of the segment in the message, in bytes.
-func (s Segment) Offset() int { return s.offset }
+func (s Segment) Offset() int { return int(s.start) }
 
 // header reports whether the segment declares the delimiters, so that its first field is
 // the separator itself.
 func (s Segment) header() bool {
-	name := s.Name()
-	return name == "MSH" || name == "FHS" || name == "BHS"
+	line := s.Raw()
+	if len(line) < 3 {
+		return false
+	}
+	switch string(line[:3]) {
+	case "MSH", "FHS", "BHS":
+		return true
+	}
+	return false
 }
 
 // Field returns field n, from 1; an empty value if there is none. In MSH, FHS and BHS
 // field 1 is the separator and field 2 the encoding characters, which are not split.
 func (s Segment) Field(n int) Value {
-	if n < 1 || len(s.line) <= 3 {
+	if n < 1 || s.end-s.start <= 3 {
 		return Value{}
 	}
 	if s.header() {
 		switch n {
 		case 1:
-			return Value{raw: s.line[3:4], offset: int32(s.offset + 3)}
+			return Value{src: s.src, start: s.start + 3, end: s.start + 4}
 		case 2:
 			v := s.fieldAt(1)
-			v.delims = nil
+			v.part.has = 0
 			return v
 		}
 		n--
@@ -58,52 +75,46 @@ func (s Segment) Field(n int) Value {
 
 // fieldAt returns the text between the n-th separator and the next.
 func (s Segment) fieldAt(n int) Value {
-	start := 0
+	line, sep, start := s.Raw(), s.src.syn.Field, 0
 	for range n {
-		i := bytes.IndexByte(s.line[start:], s.delims.Field)
+		i := bytes.IndexByte(line[start:], sep)
 		if i < 0 {
 			return Value{}
 		}
 		start += i + 1
 	}
-	end := len(s.line)
-	if i := bytes.IndexByte(s.line[start:], s.delims.Field); i >= 0 {
+	end := len(line)
+	if i := bytes.IndexByte(line[start:], sep); i >= 0 {
 		end = start + i
 	}
-	return Value{raw: s.line[start:end], offset: int32(s.offset + start), delims: s.delims}
+	return Value{src: s.src, start: s.start + uint32(start), end: s.start + uint32(end), part: part{has: allMarks}}
 }
 
 // Fields iterates over the fields from 1 on, trailing empty ones included.
 func (s Segment) Fields() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		c := s.Cursor()
-		for c.Next() {
-			if !yield(int(c.n), c.Value()) {
+		for c := s.Cursor(); c.Next(); {
+			if !yield(c.Number(), c.Value()) {
 				return
 			}
 		}
 	}
 }
 
-// Cursor returns a cursor over the fields, for reading whole messages without the cost of
-// an iterator.
+// Cursor returns a cursor over the fields, for reading without the cost of an iterator.
 func (s Segment) Cursor() Cursor {
-	if len(s.line) <= 3 {
+	if s.end-s.start <= 3 {
 		return Cursor{done: true}
 	}
-	c := Cursor{raw: s.line, end: 3, offset: int32(s.offset), delims: s.delims, sep: s.delims.Field, depth: AtField}
-	if s.header() {
-		c.header = true
-	}
-	return c
+	return Cursor{src: s.src, end: s.start + 3, limit: s.end, has: allMarks, depth: AtField, header: s.header()}
 }
 
 // NumFields returns the number of fields, trailing empty ones included.
 func (s Segment) NumFields() int {
-	if len(s.line) <= 3 {
+	if s.end-s.start <= 3 {
 		return 0
 	}
-	n := bytes.Count(s.line[3:], []byte{s.delims.Field})
+	n := bytes.Count(s.Raw()[3:], []byte{s.src.syn.Field})
 	if s.header() {
 		n++
 	}
@@ -124,57 +135,67 @@ const (
 	AtSubcomponent
 )
 
-// Value is a field or a part of one: a view into the message. The zero Value is empty.
+// Value is a field or a part of one: a position in the message. The zero Value is empty.
 type Value struct {
-	raw    []byte
-	delims *Delimiters // nil: not to be split or unescaped
-	offset int32
-	depth  Depth
+	src        *source
+	start, end uint32
+	part       part
+}
+
+// part says what a value is.
+type part struct {
+	depth Depth
+	has   marks // no other delimiters than these occur in the value
 }
 
 // Raw returns the bytes with their escapes. They must not be changed.
-func (v Value) Raw() []byte { return v.raw }
+func (v Value) Raw() []byte {
+	if v.src == nil {
+		return nil
+	}
+	return v.src.text[v.start:v.end]
+}
 
 // Offset returns the position in the message, in bytes; 0 for an absent value.
-func (v Value) Offset() int { return int(v.offset) }
+func (v Value) Offset() int { return int(v.start) }
 
 // IsEmpty reports that nothing was sent: the receiver keeps what it has.
-func (v Value) IsEmpty() bool { return len(v.raw) == 0 }
+func (v Value) IsEmpty() bool { return v.start == v.end }
 
 // IsNull reports the value "", which asks the receiver to delete what it has.
-func (v Value) IsNull() bool { return string(v.raw) == `""` }
+func (v Value) IsNull() bool { return v.end-v.start == 2 && string(v.Raw()) == `""` }
 
 // Text returns the value with its escapes resolved (see Unescape); "" for null.
 func (v Value) Text() string {
 	if v.IsNull() {
 		return ""
 	}
-	if v.delims == nil {
-		return string(v.raw)
+	if v.part.has&markEscape == 0 {
+		return string(v.Raw())
 	}
-	return string(v.delims.Unescape(v.raw))
+	return string(v.src.syn.Unescape(v.Raw()))
 }
 
 // LogValue implements slog.LogValuer: values are patient data.
 func (v Value) LogValue() slog.Value { return slog.StringValue("[value]") }
 
 // Rep returns repetition n of a field, from 1.
-func (v Value) Rep(n int) Value { return v.part(n, AtRepetition) }
+func (v Value) Rep(n int) Value { return v.nth(n, AtRepetition) }
 
 // Comp returns component n, from 1: of a repetition, or of a field's first repetition.
 func (v Value) Comp(n int) Value {
-	if v.depth == AtField {
+	if v.part.depth == AtField {
 		v = v.Rep(1)
 	}
-	return v.part(n, AtComponent)
+	return v.nth(n, AtComponent)
 }
 
 // Sub returns subcomponent n, from 1, of a component or of the first one.
 func (v Value) Sub(n int) Value {
-	if v.depth < AtComponent {
+	if v.part.depth < AtComponent {
 		v = v.Comp(1)
 	}
-	return v.part(n, AtSubcomponent)
+	return v.nth(n, AtSubcomponent)
 }
 
 // Reps iterates over the repetitions of a field. An empty field has none.
@@ -182,7 +203,7 @@ func (v Value) Reps() iter.Seq2[int, Value] { return v.parts(AtRepetition) }
 
 // Comps iterates over the components of a repetition.
 func (v Value) Comps() iter.Seq2[int, Value] {
-	if v.depth == AtField {
+	if v.part.depth == AtField {
 		v = v.Rep(1)
 	}
 	return v.parts(AtComponent)
@@ -190,35 +211,18 @@ func (v Value) Comps() iter.Seq2[int, Value] {
 
 // Subs iterates over the subcomponents of a component.
 func (v Value) Subs() iter.Seq2[int, Value] {
-	if v.depth < AtComponent {
+	if v.part.depth < AtComponent {
 		v = v.Comp(1)
 	}
 	return v.parts(AtSubcomponent)
 }
 
-// separator returns the byte that separates parts of a depth, 0 if there is none.
-func (v Value) separator(d Depth) byte {
-	if v.delims == nil {
-		return 0
-	}
-	switch d {
-	case AtRepetition:
-		return v.delims.Repetition
-	case AtComponent:
-		return v.delims.Component
-	case AtSubcomponent:
-		return v.delims.Subcomponent
-	}
-	return 0
-}
-
-// part returns the n-th part of the value at a depth.
-func (v Value) part(n int, d Depth) Value {
+// nth returns the n-th part of the value at a depth.
+func (v Value) nth(n int, d Depth) Value {
 	if n < 1 {
 		return Value{}
 	}
-	c := v.cursor(d)
-	for c.Next() {
+	for c := v.cursor(d); c.Next(); {
 		if int(c.n) == n {
 			return c.Value()
 		}
@@ -229,92 +233,10 @@ func (v Value) part(n int, d Depth) Value {
 // parts iterates over the parts of the value at a depth.
 func (v Value) parts(d Depth) iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		c := v.cursor(d)
-		for c.Next() {
-			if !yield(int(c.n), c.Value()) {
+		for c := v.cursor(d); c.Next(); {
+			if !yield(c.Number(), c.Value()) {
 				return
 			}
 		}
 	}
 }
-
-// Cursor returns a cursor over the next smaller parts: the repetitions of a field, the
-// components of a repetition, the subcomponents of a component.
-func (v Value) Cursor() Cursor { return v.cursor(v.depth + 1) }
-
-func (v Value) cursor(d Depth) Cursor {
-	return Cursor{raw: v.raw, end: -1, offset: v.offset, delims: v.delims, sep: v.separator(d), depth: d,
-		done: len(v.raw) == 0 || d > AtSubcomponent}
-}
-
-// Cursor steps through the parts of a segment or value without allocating:
-//
-//	for c := v.Cursor(); c.Next(); {
-//		use(c.Value())
-//	}
-//
-// Where the separator of the parts is not declared the value is its only part.
-type Cursor struct {
-	raw        []byte
-	delims     *Delimiters
-	start, end int32 // of the current part in raw; end is where the separator stands
-	offset     int32 // of raw in the message
-	n          int32
-	sep        byte
-	depth      Depth
-	header     bool // in a header segment the first two fields are not split
-	done       bool
-}
-
-// Next goes to the next part and reports whether there is one.
-func (c *Cursor) Next() bool {
-	if c.done {
-		return false
-	}
-	c.n++
-	if c.header && c.n == 1 {
-		c.start, c.end = 3, 4
-		c.done = len(c.raw) == 4
-		return true
-	}
-	c.start = c.end + 1
-	if c.header && c.n == 2 {
-		c.start = 4
-	}
-	c.end = c.start + c.length()
-	c.done = int(c.end) == len(c.raw)
-	return true
-}
-
-// length returns the distance from start to the next separator or the end. Parts are
-// short as a rule, so the first bytes are looked at one by one.
-func (c *Cursor) length() int32 {
-	rest := c.raw[c.start:]
-	if c.sep == 0 {
-		return int32(len(rest))
-	}
-	const short = 16
-	for i, b := range rest[:min(len(rest), short)] {
-		if b == c.sep {
-			return int32(i)
-		}
-	}
-	if len(rest) > short {
-		if i := bytes.IndexByte(rest[short:], c.sep); i >= 0 {
-			return int32(short + i)
-		}
-	}
-	return int32(len(rest))
-}
-
-// Value returns the current part.
-func (c *Cursor) Value() Value {
-	v := Value{raw: c.raw[c.start:c.end], offset: c.offset + c.start, delims: c.delims, depth: c.depth}
-	if c.header && c.n <= 2 {
-		v.delims = nil
-	}
-	return v
-}
-
-// Number returns the position of the current part, from 1.
-func (c *Cursor) Number() int { return int(c.n) }
