@@ -83,6 +83,7 @@ const (
 	HealthCard   IdentifierType = "health-card"   // 居民健康卡
 	MedicalNo    IdentifierType = "medical"       // 病案号
 	Passport     IdentifierType = "passport"      // 护照
+	TravelPermit IdentifierType = "travel-permit" // 港澳居民来往内地通行证, 台湾居民来往大陆通行证
 	LocalPatient IdentifierType = "local-patient" // the hospital's own patient number
 	OtherID      IdentifierType = "other"
 )
