@@ -90,15 +90,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxFile < 0 || c.MaxFile > 1<<30 || c.MaxMessages < 0 || c.Poll < 0 || c.MessageTimeout < 0 {
 		return c, fmt.Errorf("%w: limits must be positive, files at most 1 GiB", ErrConfig)
 	}
-	if len(c.Suffixes) == 0 {
-		c.Suffixes = []string{".hl7", ".er7", ".txt", ".dat"}
-	}
-	c.Suffixes = slices.Clone(c.Suffixes)
-	for i, s := range c.Suffixes {
-		if len(s) < 2 || s[0] != '.' || strings.ContainsAny(s, `/\`) {
-			return c, fmt.Errorf("%w: %q is no suffix; write for example .hl7", ErrConfig, s)
-		}
-		c.Suffixes[i] = strings.ToLower(s)
+	var err error
+	if c.Suffixes, err = suffixes(c.Suffixes); err != nil {
+		return c, err
 	}
 	setDefault(&c.StablePolls, 2)
 	setDefault(&c.Poll, 2*time.Second)
@@ -112,6 +106,21 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	return c, nil
+}
+
+// suffixes returns the suffixes in small letters, the default ones for none.
+func suffixes(given []string) ([]string, error) {
+	if len(given) == 0 {
+		return []string{".hl7", ".er7", ".txt", ".dat"}, nil
+	}
+	out := make([]string, len(given))
+	for i, s := range given {
+		if len(s) < 2 || s[0] != '.' || strings.ContainsAny(s, `/\`) {
+			return nil, fmt.Errorf("%w: %q is no suffix; write for example .hl7", ErrConfig, s)
+		}
+		out[i] = strings.ToLower(s)
+	}
+	return out, nil
 }
 
 func setDefault[T int | int64 | time.Duration](field *T, value T) {
