@@ -9,7 +9,8 @@
 //  3. The ledger of control ids is asked. Same bytes: they are durable already, the sender
 //     is told yes, nothing is published. Other bytes: an incident; the message is taken (a
 //     sender that reuses numbers must not lose records) and a loud event goes on the trail.
-//  4. Durable publish, in group commit with all others that arrive at this moment.
+//  4. Durable publish, in group commit with all others that arrive at this moment. A body too
+//     long for the bus is durable in a claim file before that; the bus carries a reference.
 //  5. Only now the control id is remembered. A crash between 4 and 5 makes the sender
 //     repeat and the message pass twice, which step 2 makes harmless; the other order would
 //     acknowledge what was never stored.
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/stage"
 	"github.com/emrbridge/emrbridge/bridge/topology"
 	"github.com/emrbridge/emrbridge/record"
@@ -37,6 +39,15 @@ import (
 type Submission struct {
 	// Raw is the message or document exactly as received. It is not changed or kept.
 	Raw []byte
+	// Claim holds the message or document where it is too long for memory; Raw is empty
+	// then. Submit hands the claim over when it returns nil for a new message; otherwise the
+	// caller's Discard removes it.
+	Claim *claims.Claim
+	// Skeleton is what the parser reads of a claim: the document in its own format, in
+	// UTF-8, without the long values that make it large. It is bounded by MaxMessage.
+	Skeleton []byte
+	// Partial says that the skeleton lacks parts that may concern other patients.
+	Partial bool
 	// Sender and ControlID name the message as its sender did.
 	Sender, ControlID string
 	// Kind, MediaType and Charset say what Raw is; MediaType selects the parser.
@@ -54,7 +65,15 @@ type Submission struct {
 // LogValue implements slog.LogValuer: neither bytes nor hint reach a log.
 func (s Submission) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("sender", s.Sender), slog.String("control_id", s.ControlID),
-		slog.String("kind", s.Kind), slog.Int("bytes", len(s.Raw)))
+		slog.String("kind", s.Kind), slog.Int64("bytes", s.size()))
+}
+
+// size is the length of the message in bytes.
+func (s Submission) size() int64 {
+	if s.Claim != nil {
+		return s.Claim.Size()
+	}
+	return int64(len(s.Raw))
 }
 
 // Outcome says what became of a submission that was taken.
@@ -82,7 +101,7 @@ type Receipt struct {
 var (
 	// ErrEmpty: there are no bytes, or no media type.
 	ErrEmpty = errors.New("intake: empty submission")
-	// ErrTooLarge: more bytes than the bus carries.
+	// ErrTooLarge: more bytes than the bus carries, or than a record may have.
 	ErrTooLarge = errors.New("intake: message too large")
 )
 
@@ -178,18 +197,15 @@ func (in *Intake) Submit(ctx context.Context, s Submission) (Receipt, error) {
 }
 
 func (in *Intake) submit(ctx context.Context, s Submission, now time.Time) (Receipt, error) {
-	if len(s.Raw) == 0 || s.MediaType == "" {
-		return Receipt{}, ErrEmpty
-	}
-	if len(s.Raw) > in.d.MaxMessage {
-		return Receipt{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(s.Raw), in.d.MaxMessage)
+	if err := in.bounds(s); err != nil {
+		return Receipt{}, err
 	}
 	if s.ReceivedAt.IsZero() {
 		s.ReceivedAt = now
 	}
-	id := record.NewID(record.Origin{HospitalNumber: in.d.HospitalNumber, HospitalMSP: in.d.HospitalMSP,
-		Sender: s.Sender, ControlID: s.ControlID, Payload: s.Raw})
-	digest := in.d.Provider.SM3(s.Raw)
+	digest := in.digest(s)
+	id := record.NewIDFromDigest(record.Origin{HospitalNumber: in.d.HospitalNumber, HospitalMSP: in.d.HospitalMSP,
+		Sender: s.Sender, ControlID: s.ControlID}, digest)
 	r := Receipt{Outcome: Accepted, Record: id}
 	switch in.check(ctx, s, digest) {
 	case Same:
@@ -198,17 +214,70 @@ func (in *Intake) submit(ctx context.Context, s Submission, now time.Time) (Rece
 	case Differs:
 		r.Outcome = Incident
 	}
-	m := bus.Message{Subject: topology.Received, Meta: in.meta(s, id, now), Body: s.Raw}
+	m, err := in.message(s, id, now)
+	if err != nil {
+		return Receipt{}, err
+	}
 	if r.Outcome == Incident {
 		m.Meta.Code = stage.CodeReusedID
 	}
-	if err := in.d.Bus.Publish(ctx, m); err != nil {
+	if err := in.publish(ctx, m, s.Claim); err != nil {
 		return Receipt{}, fmt.Errorf("intake: %w", err)
 	}
 	if in.remember(ctx, s, digest) == Differs && r.Outcome == Accepted {
 		r.Outcome = Incident // somebody was faster with other bytes; the trail finds it by itself
 	}
 	return r, nil
+}
+
+// bounds refuses what can never pass.
+func (in *Intake) bounds(s Submission) error {
+	switch {
+	case s.MediaType == "" || s.size() == 0 || s.Claim != nil && (len(s.Raw) > 0 || len(s.Skeleton) == 0):
+		return ErrEmpty
+	case len(s.Raw) > in.d.MaxMessage:
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(s.Raw), in.d.MaxMessage)
+	case s.size() > record.MaxPayload:
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, s.size(), record.MaxPayload)
+	case len(s.Skeleton) > in.d.MaxMessage:
+		return fmt.Errorf("%w: what is left of it without its long values has %d bytes, the limit is %d", ErrTooLarge, len(s.Skeleton), in.d.MaxMessage)
+	}
+	return nil
+}
+
+func (in *Intake) digest(s Submission) [32]byte {
+	if s.Claim != nil {
+		return s.Claim.Digest()
+	}
+	return in.d.Provider.SM3(s.Raw)
+}
+
+// message is what goes on the bus.
+func (in *Intake) message(s Submission, id record.ID, now time.Time) (bus.Message, error) {
+	m := bus.Message{Subject: topology.Received, Meta: in.meta(s, id, now), Body: s.Raw}
+	if s.Claim == nil {
+		return m, nil
+	}
+	ref := claims.Reference{Claim: s.Claim.ID(), Size: s.Claim.Size(), Digest: s.Claim.Digest(), Head: s.Skeleton, Partial: s.Partial}
+	m.Meta.Claim = ref.Claim
+	var err error
+	m.Body, err = ref.Encode()
+	return m, err
+}
+
+// publish makes the message durable. Whoever handles the message owns the claim from then
+// on. Where the outcome is not known the claim is left to be collected: to remove it could
+// take the body from a message that is on the bus after all.
+func (in *Intake) publish(ctx context.Context, m bus.Message, c *claims.Claim) error {
+	err := in.d.Bus.Publish(ctx, m)
+	switch {
+	case c == nil:
+	case err == nil:
+		c.HandOver()
+	case !errors.Is(err, bus.ErrFull) && !errors.Is(err, bus.ErrTooLarge) && !errors.Is(err, bus.ErrClosed):
+		c.Abandon()
+	}
+	return err
 }
 
 func (in *Intake) meta(s Submission, id record.ID, now time.Time) topology.Meta {

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/emrbridge/emrbridge/bridge/bus"
@@ -51,6 +52,7 @@ const (
 	CodeIdentity     = "NO_IDENTITY"
 	CodeSeal         = "SEAL_FAILED"
 	CodeStore        = "STORE_REFUSES"
+	CodeClaim        = "CLAIM_MISSING" // the body of a large record is gone or damaged
 )
 
 // custody is the part of key custody that sealing uses; keystore.Custody has it.
@@ -66,6 +68,8 @@ type custody interface {
 // store is the part of the record store that sealing uses.
 type store interface {
 	Put(ctx context.Context, d recordstore.Draft, data []byte) (recordstore.Item, bool, error)
+	PutStream(ctx context.Context, d recordstore.Draft, r io.Reader) (recordstore.Item, bool, error)
+	Stat(ctx context.Context, id record.ID) (recordstore.Item, error)
 	Stats(ctx context.Context) (recordstore.Stats, error)
 }
 
@@ -75,6 +79,7 @@ type Deps struct {
 	HospitalMSP    string
 	Custody        custody
 	Store          store
+	Claims         bodies            // nil: records with large bodies are parked
 	Provider       smcrypto.Provider // nil: the default one
 	Now            func() time.Time  // nil: time.Now
 }
@@ -87,13 +92,19 @@ func New(d Deps) stage.Handler {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	return &handler{d}
+	return &handler{d: d, slots: make(chan struct{}, largeAtOnce)}
 }
 
-type handler struct{ d Deps }
+type handler struct {
+	d     Deps
+	slots chan struct{} // taken by large bodies being sealed
+}
 
 // Handle implements stage.Handler.
 func (h *handler) Handle(ctx context.Context, m bus.Message) ([]bus.Message, error) {
+	if m.Meta.Claim != "" {
+		return h.large(ctx, m)
+	}
 	r, err := h.read(m)
 	if err != nil {
 		return nil, err
@@ -121,48 +132,85 @@ func storedMessage(meta topology.Meta, item recordstore.Item, registration evide
 
 func (h *handler) read(m bus.Message) (*record.Record, error) {
 	r, err := record.Parse(m.Body)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, stage.Reject(CodeUnreadable, err)
-	case r.ID != m.Meta.Record:
-		return nil, stage.Park(CodeIDMismatch, fmt.Errorf("record %s travels as %s", r.ID, m.Meta.Record))
-	case r.HospitalMSP != h.d.HospitalMSP || r.ID.HospitalNumber() != h.d.HospitalNumber:
-		return nil, stage.Park(CodeForeign, fmt.Errorf("record of %s, number %d", r.HospitalMSP, r.ID.HospitalNumber()))
 	}
-	return r, nil
+	return r, h.own(m, r)
+}
+
+// own refuses a record that does not belong under this id or in this hospital.
+func (h *handler) own(m bus.Message, r *record.Record) error {
+	switch {
+	case r.ID != m.Meta.Record:
+		return stage.Park(CodeIDMismatch, fmt.Errorf("record %s travels as %s", r.ID, m.Meta.Record))
+	case r.HospitalMSP != h.d.HospitalMSP || r.ID.HospitalNumber() != h.d.HospitalNumber:
+		return stage.Park(CodeForeign, fmt.Errorf("record of %s, number %d", r.HospitalMSP, r.ID.HospitalNumber()))
+	}
+	return nil
 }
 
 func (h *handler) seal(ctx context.Context, r *record.Record, emr []byte, tag evidence.Tag) (recordstore.Draft, []byte, error) {
 	none := recordstore.Draft{}
+	header, key, err := h.prepare(ctx, r, tag)
+	if err != nil {
+		return none, nil, err
+	}
+	sign := signer{ctx: ctx, custody: h.d.Custody, record: r}
+	sealed, err := smcrypto.Seal(h.d.Provider, key, header, emr, sign.sign)
+	if err != nil {
+		return none, nil, sign.verdict(err)
+	}
+	draft := draftOf(r, header)
+	draft.CipherHash = sealed.CipherDigest
+	return draft, sealed.Bytes, nil
+}
+
+// prepare makes the header and derives K_r.
+func (h *handler) prepare(ctx context.Context, r *record.Record, tag evidence.Tag) (smcrypto.Header, smcrypto.Key, error) {
 	epoch, _, err := h.d.Custody.EnsurePatient(ctx, tag)
 	if err != nil {
-		return none, nil, custodyError(ctx, err)
+		return smcrypto.Header{}, smcrypto.Key{}, custodyError(ctx, err)
 	}
 	key, err := h.d.Custody.RecordKey(ctx, tag, epoch, keystore.RecordID(r.ID))
 	if err != nil {
-		return none, nil, custodyError(ctx, err)
+		return smcrypto.Header{}, smcrypto.Key{}, custodyError(ctx, err)
 	}
-	now := h.d.Now().Truncate(time.Millisecond)
-	header := smcrypto.Header{RecordID: r.ID, HospitalNumber: h.d.HospitalNumber, MSPID: h.d.HospitalMSP, Tag: tag, Epoch: epoch, SealedAt: now}
-	var signErr error
-	sealed, err := smcrypto.Seal(h.d.Provider, key, header, emr, func(digest [smcrypto.DigestSize]byte) (sig []byte, err error) {
-		msg, err := statementOf(r, digest)
-		if err != nil {
-			return nil, err
-		}
-		sig, signErr = h.d.Custody.Sign(ctx, msg)
-		return sig, signErr
-	})
+	return smcrypto.Header{RecordID: r.ID, HospitalNumber: h.d.HospitalNumber, MSPID: h.d.HospitalMSP, Tag: tag, Epoch: epoch,
+		SealedAt: h.d.Now().Truncate(time.Millisecond)}, key, nil
+}
+
+// draftOf is what the store is told, but for the digest of the ciphertext.
+func draftOf(r *record.Record, header smcrypto.Header) recordstore.Draft {
+	return recordstore.Draft{ID: r.ID, Tag: header.Tag, Kind: r.Kind, Epoch: header.Epoch, SealedAt: header.SealedAt.UnixMilli()}
+}
+
+// signer signs the seal statement of one record and keeps custody's errors apart from
+// those of sealing.
+type signer struct {
+	ctx     context.Context
+	custody custody
+	record  *record.Record
+	err     error
+}
+
+func (s *signer) sign(digest [smcrypto.DigestSize]byte) (sig []byte, err error) {
+	msg, err := statementOf(s.record, digest)
+	if err != nil {
+		return nil, err
+	}
+	sig, s.err = s.custody.Sign(s.ctx, msg)
+	return sig, s.err
+}
+
+// verdict sorts an error of sealing.
+func (s *signer) verdict(err error) error {
 	switch {
-	case signErr != nil:
-		return none, nil, custodyError(ctx, signErr)
-	case errors.Is(err, smcrypto.ErrProvider):
-		return none, nil, stage.Retry(CodeSeal, err)
-	case err != nil:
-		return none, nil, stage.Park(CodeSeal, err)
+	case s.err != nil:
+		return custodyError(s.ctx, s.err)
+	case errors.Is(err, smcrypto.ErrProvider), errors.Is(err, smcrypto.ErrSource):
+		return stage.Retry(CodeSeal, err)
 	}
-	return recordstore.Draft{ID: r.ID, Tag: tag, Kind: r.Kind, Epoch: epoch, SealedAt: now.UnixMilli(), CipherHash: sealed.CipherDigest},
-		sealed.Bytes, nil
+	return stage.Park(CodeSeal, err)
 }
 
 // custodyError sorts errors of custody: those of the item apart from those of the keystore.

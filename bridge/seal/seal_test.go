@@ -3,6 +3,7 @@ package seal_test
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -138,7 +139,19 @@ func TestRefusals(t *testing.T) {
 }
 
 // failingStore answers puts with an error.
-type failingStore struct{ put, stats error }
+type failingStore struct {
+	recordstore.Store
+	put, stats error
+}
+
+func (f failingStore) PutStream(_ context.Context, _ recordstore.Draft, r io.Reader) (recordstore.Item, bool, error) {
+	_, _ = io.CopyN(io.Discard, r, 1<<20)
+	return recordstore.Item{}, false, f.put
+}
+
+func (f failingStore) Stat(context.Context, record.ID) (recordstore.Item, error) {
+	return recordstore.Item{}, recordstore.ErrNotFound
+}
 
 func (f failingStore) Put(context.Context, recordstore.Draft, []byte) (recordstore.Item, bool, error) {
 	return recordstore.Item{}, false, f.put
@@ -163,6 +176,10 @@ func TestStoreErrorsAreSorted(t *testing.T) {
 		h := seal.New(seal.Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Custody: w.keys, Store: c.store})
 		_, err := h.Handle(t.Context(), messageOf(t, sample("1")))
 		require.ErrorAs(t, err, c.want, name)
+		cs, m := w.claimed(t, sample("1"), 3<<20)
+		h = seal.New(seal.Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Custody: w.keys, Store: c.store, Claims: cs})
+		_, err = h.Handle(t.Context(), m)
+		require.ErrorAs(t, err, c.want, "large, %s", name)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -240,7 +257,7 @@ func BenchmarkSeal32KB(b *testing.B) {
 }
 
 // nowhere stores nothing, so that the benchmark shows sealing alone.
-type nowhere struct{}
+type nowhere struct{ recordstore.Store }
 
 func (nowhere) Put(_ context.Context, d recordstore.Draft, data []byte) (recordstore.Item, bool, error) {
 	return recordstore.Item{ID: d.ID, Tag: d.Tag, CipherHash: d.CipherHash, Pointer: []byte{1}}, true, nil

@@ -33,6 +33,7 @@ const (
 	HeaderBlock      = "Emr-Block"       // block number
 	HeaderQuarantine = "Emr-Quarantine"  // id of the quarantined bytes
 	HeaderOrigin     = "Emr-Origin"      // subject a parked item came from
+	HeaderClaim      = "Emr-Claim"       // claim of a body that is too long for the bus, 32 hexadecimal digits
 )
 
 // Bounds of header values, in bytes before encoding.
@@ -64,6 +65,8 @@ type Meta struct {
 	Block      uint64
 	Quarantine string
 	Origin     string
+	// Claim is set where the body of the message is a reference; see package claims.
+	Claim string
 }
 
 // Header returns the headers of a message. Names longer than their bound are cut.
@@ -90,6 +93,7 @@ func (m Meta) Header() nats.Header {
 	text(HeaderTx, m.Tx, MaxName)
 	text(HeaderQuarantine, m.Quarantine, MaxName)
 	text(HeaderOrigin, m.Origin, MaxName)
+	text(HeaderClaim, m.Claim, MaxName)
 	h[HeaderLane] = []string{fmt.Sprintf("%016x", m.Lane)}
 	millis(h, HeaderReceivedAt, m.ReceivedAt)
 	millis(h, HeaderAt, m.At)
@@ -129,10 +133,13 @@ func (m Meta) Binding() []byte {
 		b = append(b, v...)
 	}
 	b = binary.BigEndian.AppendUint64(b, m.Lane)
-	if m.ReceivedAt.IsZero() {
-		return b
+	if !m.ReceivedAt.IsZero() {
+		b = binary.BigEndian.AppendUint64(b, uint64(m.ReceivedAt.UnixMilli()))
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(m.ReceivedAt.UnixMilli()))
+	if m.Claim != "" {
+		b = append(append(b, "claim "...), m.Claim...)
+	}
+	return b
 }
 
 // MetaOf reads the headers of a message. Unknown headers are ignored; a value that is not
@@ -144,7 +151,8 @@ func MetaOf(h nats.Header) (Meta, error) {
 		MediaType: r.text(HeaderMediaType), Charset: r.text(HeaderCharset), Peer: r.text(HeaderPeer),
 		Stage: r.text(HeaderStage), Tag: r.text(HeaderTag), Code: r.text(HeaderCode), Batch: r.text(HeaderBatch),
 		Tx: r.text(HeaderTx), Quarantine: r.text(HeaderQuarantine), Origin: r.text(HeaderOrigin),
-		Lane: r.number(HeaderLane, 16), Block: r.number(HeaderBlock, 10),
+		Claim: r.text(HeaderClaim),
+		Lane:  r.number(HeaderLane, 16), Block: r.number(HeaderBlock, 10),
 		ReceivedAt: r.time(HeaderReceivedAt), At: r.time(HeaderAt),
 	}
 	if v := r.get(HeaderRecord); v != "" {
