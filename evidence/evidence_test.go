@@ -40,6 +40,8 @@ func bodies() []evidence.Body {
 		&evidence.Confirm{Request: nonce(1), Verdict: evidence.Genuine, Count: 1},
 		&evidence.ReviewEmergency{Request: nonce(1), Justified: true, Reviewer: digest(1)},
 		&evidence.DestroyKey{Tag: tag('t'), Reason: "patient"},
+		&evidence.LinkTag{From: tag('l'), To: tag('t'), Order: 7},
+		&evidence.UnlinkTag{From: tag('l'), To: tag('t'), Order: 8},
 	}
 }
 
@@ -60,7 +62,7 @@ func TestStatementsOfEveryKindRoundTrip(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, canonical, again)
 	}
-	require.Len(t, seen, 12, "each kind has a body of its own")
+	require.Len(t, seen, 14, "each kind has a body of its own")
 }
 
 func TestStatementGolden(t *testing.T) {
@@ -110,6 +112,8 @@ func TestInvalidBodiesAreRefused(t *testing.T) {
 		evidence.RequestAccess{Tag: tag('t'), Owner: "A", Purpose: evidence.Research, RequesterKey: digest(1), Emergency: true, Reason: "r", Staff: []evidence.Digest{digest(1), digest(2)}},
 		evidence.DecideAccess{Request: nonce(1)}, evidence.DecideAccess{Request: nonce(1), Granted: true},
 		evidence.Deliver{}, evidence.Confirm{Request: nonce(1), Verdict: "fine"}, evidence.ReviewEmergency{}, evidence.DestroyKey{},
+		evidence.LinkTag{From: tag('t'), Order: 1}, evidence.LinkTag{From: tag('t'), To: tag('t'), Order: 1}, evidence.LinkTag{From: tag('l'), To: tag('t')},
+		evidence.UnlinkTag{To: tag('t'), Order: 1},
 	} {
 		assert.ErrorIs(t, body.Validate(), evidence.ErrMalformed, "%T", body)
 	}

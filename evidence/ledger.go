@@ -19,6 +19,8 @@ const (
 	TxConfirm         = "Confirm"         //
 	TxReviewEmergency = "ReviewEmergency" //
 	TxDestroyKey      = "DestroyKey"      //
+	TxLinkTag         = "LinkTag"         //
+	TxUnlinkTag       = "UnlinkTag"       //
 )
 
 // Queries of the contract. Ids and tags are arguments in their text form; answers are
@@ -39,6 +41,9 @@ const (
 	QueryAccessesByTag = "ListAccessesByTag" // tag, page size, bookmark → Page[Access]
 	QueryEmergencies   = "ListEmergencies"   // owner msp, page size, bookmark → Page[Access], those not reviewed
 	QueryDestructions  = "ListDestructions"  // tag, page size, bookmark → Page[Destruction]
+	QueryTagLinks      = "ListTagLinks"      // tag, page size, bookmark → Page[TagLink], those that lead to the tag, by hospital, nearest first
+	QueryLinkedAnchors = "ListLinkedAnchors" // tag, page size, bookmark → Page[Anchor], under tags linked to the tag, each of the linking hospital alone
+	QueryTagHistory    = "ListTagHistory"    // tag, page size, bookmark → Page[TagStep]
 )
 
 // TransientEntries is the key of the transient map under which the entries of a batch

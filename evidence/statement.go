@@ -30,6 +30,8 @@ const (
 	KindConfirm         Kind = "confirm"
 	KindReviewEmergency Kind = "review-emergency"
 	KindDestroyKey      Kind = "destroy-key"
+	KindLinkTag         Kind = "link-tag"
+	KindUnlinkTag       Kind = "unlink-tag"
 )
 
 // Body is the content of a statement. Each kind has one type of body.
