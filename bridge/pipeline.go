@@ -12,8 +12,10 @@ import (
 
 	"github.com/emrbridge/emrbridge/bridge/anchor"
 	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
+	"github.com/emrbridge/emrbridge/bridge/outcome"
 	"github.com/emrbridge/emrbridge/bridge/seal"
 	"github.com/emrbridge/emrbridge/bridge/stage"
 	"github.com/emrbridge/emrbridge/bridge/topology"
@@ -55,6 +57,7 @@ type Deps struct {
 	ControlIDs controlIDs // nil: duplicates are recognised by their record id alone
 	Quarantine *intake.Quarantine
 	Trail      *trail.Index
+	Claims     *claims.Store // nil: no message is larger than the bus carries
 	// Parsers by media type; see package normalize.
 	Parsers map[string]normalize.Parser
 	// RouteKey keys the hash of routing hints, 16 bytes or more. It should stay the same
@@ -126,6 +129,8 @@ type Pipeline struct {
 	Intake *intake.Intake
 	// Aside is what stages have set aside.
 	Aside *Aside
+	// Outcomes tells how far records have come.
+	Outcomes *outcome.Hub
 
 	deps   Deps
 	stages []*worker
@@ -144,7 +149,7 @@ func Assemble(d Deps) (*Pipeline, error) {
 		return nil, err
 	}
 	d = d.withDefaults()
-	p := &Pipeline{deps: d, Aside: NewAside(d.Bus, d.Quarantine)}
+	p := &Pipeline{deps: d, Aside: NewAside(d.Bus, d.Quarantine), Outcomes: outcome.New(d.Trail, 0)}
 	p.Aside.metrics, p.Aside.now = d.Metrics, d.Now
 
 	// adapter ─▶ emr.received
@@ -161,7 +166,8 @@ func Assemble(d Deps) (*Pipeline, error) {
 	p.add(anchor.Name, topology.StreamStored, topology.ConsumerAnchor, 0,
 		anchor.New(anchor.Deps{Anchorer: d.Anchorer, Registrar: d.Registrar, Store: d.Store, Now: d.Now}))
 	// all of them ─▶ trail
-	p.trail = trail.NewWriter(trail.Deps{JetStream: d.Bus.JetStream(), Index: d.Trail, OnIncident: d.Metrics.Incident, Logger: d.Logger})
+	p.trail = trail.NewWriter(trail.Deps{JetStream: d.Bus.JetStream(), Index: d.Trail, OnIncident: d.Metrics.Incident,
+		OnEvents: p.Outcomes.Told, Logger: d.Logger})
 	return p, nil
 }
 
@@ -192,8 +198,12 @@ const envelope = 128 << 10
 
 func (p *Pipeline) sealDeps() seal.Deps {
 	d := p.deps
-	return seal.Deps{HospitalNumber: d.HospitalNumber, HospitalMSP: d.HospitalMSP, Custody: d.Custody, Store: d.Store,
+	deps := seal.Deps{HospitalNumber: d.HospitalNumber, HospitalMSP: d.HospitalMSP, Custody: d.Custody, Store: d.Store,
 		Provider: d.Provider, Now: d.Now}
+	if d.Claims != nil {
+		deps.Claims = d.Claims
+	}
+	return deps
 }
 
 // Start starts the stages and returns. They run until Stop, whatever becomes of ctx, which
@@ -218,6 +228,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	p.wg.Go(func() { p.janitor(stop) })
 	if p.deps.runs(seal.Name) {
 		p.wg.Go(func() { p.reconcile(stop) })
+		p.wg.Go(func() { p.collect(stop) })
 	}
 	return nil
 }
@@ -251,6 +262,16 @@ func (p *Pipeline) janitor(ctx context.Context) {
 			p.deps.Logger.Debug("bus is not trimmed", "error", err)
 		}
 	}
+}
+
+// Note puts an event on a record's trail that none of the stages tells, for example that an
+// acknowledgement could not be delivered. It must say which record and what happened.
+func (p *Pipeline) Note(ctx context.Context, event topology.Meta) error {
+	if event.Record.IsZero() || event.Stage == "" {
+		return errors.New("bridge: a note needs a record and a stage")
+	}
+	event.At = p.deps.Now().Truncate(time.Millisecond)
+	return p.deps.Bus.Publish(ctx, bus.Message{Subject: topology.Trail, Meta: event})
 }
 
 // Missing is a neighbour that the pipeline waits for.

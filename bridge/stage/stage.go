@@ -31,7 +31,8 @@ const (
 	Parked     = "parked"
 	Released   = "released"
 	Rejected   = "rejected"
-	Recovered  = "recovered" // put back on the bus by reconciliation
+	Recovered  = "recovered"  // put back on the bus by reconciliation
+	Unanswered = "unanswered" // an application acknowledgement could not be delivered
 )
 
 // CodeReusedID marks a message whose control id stood for other bytes before.

@@ -138,7 +138,8 @@ func open(ctx context.Context, path, mode string, pragmas ...string) (*Index, er
 func (x *Index) Close() error { return x.db.Close() }
 
 // repeats lists what may happen to a record more than once.
-var repeats = map[string]bool{stage.Parked: true, stage.Released: true, stage.Rejected: true, stage.Duplicate: true, stage.Recovered: true}
+var repeats = map[string]bool{stage.Parked: true, stage.Released: true, stage.Rejected: true, stage.Duplicate: true, stage.Recovered: true,
+	stage.Unanswered: true}
 
 // key is what makes an event the same event.
 func (e Event) key() []byte {
@@ -256,7 +257,7 @@ func before(a, b Event) int {
 }
 
 var way = []string{stage.Received, stage.Incident, stage.Duplicate, stage.Normalized, stage.Stored, stage.Recovered, stage.Parked,
-	stage.Released, stage.Anchored, stage.Rejected}
+	stage.Released, stage.Anchored, stage.Rejected, stage.Unanswered}
 
 func (q Query) where() (string, []any, error) {
 	var parts []string

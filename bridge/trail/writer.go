@@ -34,6 +34,8 @@ type Deps struct {
 	Streams []string
 	// OnIncident is told of each control id that stands for two records; it may be nil.
 	OnIncident func(Event)
+	// OnEvents is told of events once they are in the index; it must not block. It may be nil.
+	OnEvents func([]Event)
 	Logger     *slog.Logger // nil: none
 }
 
@@ -177,6 +179,9 @@ func (w *Writer) store(ctx context.Context, events []Event) error {
 	w.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if w.d.OnEvents != nil {
+		w.d.OnEvents(events)
 	}
 	for _, e := range incidents {
 		w.d.Logger.Error("a control id stands for more than one record", "sender", e.Sender, "control_id", e.ControlID, "record", e.Record)
