@@ -142,7 +142,11 @@ func (r Redis) check(k *checker) {
 	}
 }
 
+// charsets are the names by which an endpoint's default may be given.
+var charsets = []string{"UTF-8", "GB18030", "GBK", "GB2312", "ISO-8859-1", "Big5", "ASCII"}
+
 func (h HL7) check(k *checker) {
+	checkFolders(k, h.Folders)
 	seen := map[string]bool{}
 	for i, l := range h.Listeners {
 		at := fmt.Sprintf("hl7.listeners[%d].", i)
@@ -151,7 +155,8 @@ func (h HL7) check(k *checker) {
 		}
 		seen[l.Name] = true
 		k.address(at+"addr", l.Addr)
-		k.oneOf(at+"charset", l.Charset, "UTF-8", "GB18030", "GBK", "GB2312", "ISO-8859-1", "Big5", "ASCII")
+		k.oneOf(at+"charset", l.Charset, charsets...)
+		l.checkAcks(k, at)
 		k.between(at+"max_frame", int64(l.MaxFrame), 1<<10, 7<<20)
 		k.between(at+"max_connections", int64(l.MaxConnections), 1, 10_000)
 		k.span(at+"idle_timeout", l.IdleTimeout, time.Second, 24*time.Hour)

@@ -87,6 +87,7 @@ type Redis struct {
 // HL7 holds the endpoints for HL7 v2 over MLLP.
 type HL7 struct {
 	Listeners     []Listener `yaml:"listeners"`
+	Folders       []Folder   `yaml:"folders"`
 	AcceptUnknown bool       `yaml:"accept_unknown"`
 }
 
@@ -101,6 +102,9 @@ type Listener struct {
 	IdleTimeout    Duration `yaml:"idle_timeout"`
 	FrameTimeout   Duration `yaml:"frame_timeout"`
 	WriteTimeout   Duration `yaml:"write_timeout"`
+	ApplicationAck string   `yaml:"application_ack"`
+	ReturnAddress  string   `yaml:"return_address"`
+	ReturnCA       string   `yaml:"return_ca"`
 }
 
 // TLS names the files of a TLS endpoint; all empty means plain TCP.
@@ -194,6 +198,9 @@ func (l *Listener) defaults() {
 	if l.MaxConnections == 0 {
 		l.MaxConnections = 256
 	}
+	if l.ApplicationAck == "" {
+		l.ApplicationAck = AckReceived
+	}
 	set(&l.IdleTimeout, 10*time.Minute)
 	set(&l.FrameTimeout, 30*time.Second)
 	set(&l.WriteTimeout, 10*time.Second)
@@ -271,6 +278,9 @@ func (c *Config) complete(dir string) {
 	for i := range c.HL7.Listeners {
 		c.HL7.Listeners[i].defaults()
 	}
+	for i := range c.HL7.Folders {
+		c.HL7.Folders[i].defaults()
+	}
 	c.DataDir = within(dir, c.DataDir)
 	derive := func(p *string, name string) {
 		if *p == "" {
@@ -288,7 +298,10 @@ func (c *Config) complete(dir string) {
 	}
 	for i := range c.HL7.Listeners {
 		t := &c.HL7.Listeners[i].TLS
-		paths = append(paths, &t.Cert, &t.Key, &t.ClientCA)
+		paths = append(paths, &t.Cert, &t.Key, &t.ClientCA, &c.HL7.Listeners[i].ReturnCA)
+	}
+	for i := range c.HL7.Folders {
+		paths = append(paths, &c.HL7.Folders[i].Dir)
 	}
 	for i := range c.Chain.Peers {
 		paths = append(paths, &c.Chain.Peers[i].TLSCA)
