@@ -364,6 +364,23 @@ func TestMergesOfAccountsAndVisitsLeavePersonsAlone(t *testing.T) {
 	}
 }
 
+func TestAMessageWithSeveralMerges(t *testing.T) {
+	c := newClinic(t)
+	e := c.evidence(local("P1"))
+	f, err := c.Merge(t.Context(), e,
+		patientindex.Merge{Event: "ADT^A40", Subject: "patient", Survivor: ids(local("P1")), Prior: ids(local("P2"))},
+		patientindex.Merge{Event: "ADT^A40", Subject: "patient", Survivor: ids(local("P1")), Prior: ids(local("P1"))},
+		patientindex.Merge{Event: "ADT^A40", Subject: "visit", Survivor: ids(local("P1")), Prior: ids(local("P9"))},
+		patientindex.Merge{Event: "ADT^A40", Subject: "patient", Survivor: ids(local("P1")), Prior: ids(local("P3"))})
+	require.NoError(t, err)
+	assert.Len(t, f.Links, 2, "one that is refused does not spoil the others")
+	assert.Equal(t, []patientindex.Code{patientindex.MergeSelf}, f.Incidents)
+	assert.Len(t, c.person(local("P3")).Tags, 3)
+	again, err := c.Merge(t.Context(), e)
+	require.NoError(t, err)
+	assert.Equal(t, f, again)
+}
+
 func TestPriorWithoutAuthorityIsThatOfTheSurvivor(t *testing.T) {
 	c := newClinic(t)
 	two := c.see(local("P2")).Tag
@@ -474,16 +491,14 @@ func TestMergeMetadata(t *testing.T) {
 	m := patientindex.Merge{Event: "A40", Survivor: ids(local("P1")), Prior: ids(local("P2")), Of: recordNo(1)}
 	text, err := m.MarshalJSON()
 	require.NoError(t, err)
-	back, ok, err := patientindex.MergeOf(&record.Record{Metadata: map[string]string{"merge": string(text)}})
+	back, err := patientindex.MergesOf(&record.Record{Metadata: map[string]string{"merge": string(text), "merge.2": string(text), "merge.move": string(text), "merge.account": "{"}})
 	require.NoError(t, err)
-	require.True(t, ok)
-	require.Equal(t, m, back)
-	_, ok, err = patientindex.MergeOf(&record.Record{})
+	require.Equal(t, []patientindex.Merge{m, m, m}, back)
+	back, err = patientindex.MergesOf(&record.Record{})
 	require.NoError(t, err)
-	require.False(t, ok)
+	require.Empty(t, back)
 	for _, bad := range []string{"{", "[]", `{"of":"x"}`, `{"survivor":[` + strings.TrimSuffix(strings.Repeat(`{"type":"a","value":"b"},`, 40), ",") + `]}`, strings.Repeat(" ", 70_000)} {
-		_, ok, err := patientindex.MergeOf(&record.Record{Metadata: map[string]string{"merge": bad}})
-		require.True(t, ok)
+		_, err := patientindex.MergesOf(&record.Record{Metadata: map[string]string{"merge": bad}})
 		require.ErrorIs(t, err, patientindex.ErrMerge)
 	}
 }

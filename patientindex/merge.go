@@ -10,13 +10,16 @@ import (
 	"github.com/emrbridge/emrbridge/record"
 )
 
-// administrative are merge and move events about accounts and visits: the persons stay two,
-// or were one before (HL7 v2.5 §3.3.35 to §3.3.50).
-var administrative = []string{"A35", "A38", "A41", "A42", "A44", "A45", "A49", "A50"}
+// parties are the two sides of one merge.
+type parties struct {
+	Merge
+	survivor, prior []identity
+}
 
-// Merge files a merge message and carries it out, or its undoing if m.Undo is set. A merge
-// that is refused is filed too: see Filing.Refused. Errors are those of Observe.
-func (x *Index) Merge(ctx context.Context, e Evidence, m Merge) (Filing, error) {
+// Merge files a merge message and carries out what it asks for, one after the other; a merge
+// with Undo set is taken back. One that is refused leaves the index as it was, and the
+// message is filed all the same: see Filing.Refused. Errors are those of Observe.
+func (x *Index) Merge(ctx context.Context, e Evidence, merges ...Merge) (Filing, error) {
 	if err := x.enter(ctx); err != nil {
 		return Filing{}, err
 	}
@@ -25,30 +28,61 @@ func (x *Index) Merge(ctx context.Context, e Evidence, m Merge) (Filing, error) 
 	if err != nil {
 		return Filing{}, fmt.Errorf("patientindex: %w", err)
 	}
-	survivor, err := x.namer.identities(ctx, m.Survivor)
+	list, err := x.parties(ctx, merges)
 	if err != nil {
-		return Filing{}, fmt.Errorf("patientindex: survivor: %w", err)
+		return Filing{}, fmt.Errorf("patientindex: %w", err)
 	}
-	prior, err := x.namer.identities(ctx, x.complete(m))
-	if err != nil {
-		return Filing{}, fmt.Errorf("patientindex: prior: %w", err)
+	if len(own) == 0 && len(list) > 0 {
+		own = list[0].survivor
 	}
-	if len(own) == 0 {
-		own = survivor
-	}
-	return x.change(ctx, e, func(s *step) (node, error) {
-		s.event = m.Event
-		switch {
-		case m.Undo:
-			return s.unmerge(own, survivor, prior, m)
-		case len(own) == 0:
-			s.incident(MergeIncomplete)
-			return s.alone()
-		case slices.ContainsFunc(administrative, func(a string) bool { return a == m.Event || "ADT^"+a == m.Event }):
-			return s.observe(own)
+	return x.change(ctx, e, func(s *step) (node, error) { return s.mergeAll(own, list) })
+}
+
+// parties turns the numbers of merges about persons into identities.
+func (x *Index) parties(ctx context.Context, merges []Merge) (list []parties, err error) {
+	for _, m := range merges {
+		if !m.ofPersons() {
+			continue
 		}
-		return s.merge(own, survivor, prior)
-	})
+		p := parties{Merge: m}
+		if p.survivor, err = x.namer.identities(ctx, m.Survivor); err != nil {
+			return nil, fmt.Errorf("survivor: %w", err)
+		}
+		if p.prior, err = x.namer.identities(ctx, x.complete(m)); err != nil {
+			return nil, fmt.Errorf("prior: %w", err)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// mergeAll carries out the merges of one message. The message is filed where its own leading
+// number belongs, or with the first merge that it undoes, or by itself.
+func (s *step) mergeAll(own []identity, list []parties) (about node, err error) {
+	for _, p := range list {
+		s.event = p.Event
+		switch {
+		case p.Undo:
+			var n node
+			if n, err = s.unmerge(p); about.id == 0 {
+				about = n
+			}
+		default:
+			err = s.merge(own, p)
+		}
+		if err != nil {
+			return node{}, err
+		}
+	}
+	switch {
+	case len(own) > 0 && len(list) == 0:
+		return s.observe(own)
+	case len(own) > 0:
+		return s.nodeOf(own[0])
+	case about.id != 0:
+		return about, nil
+	}
+	return s.alone()
 }
 
 // Unmerge undoes the changes that a record made: of is the record of the merge message, or
@@ -76,30 +110,21 @@ func (x *Index) complete(m Merge) []record.Identifier {
 	return out
 }
 
-// errRefused undoes what a refused merge has written so far.
-var errRefused = errors.New("refused")
-
-// merge carries out a merge message, or refuses it and leaves the index as it was.
-func (s *step) merge(own, survivor, prior []identity) (node, error) {
-	err := s.try(func() error { return s.merged(own, survivor, prior) })
-	if err != nil && !errors.Is(err, errRefused) {
-		return node{}, err
-	}
-	// A refused message is filed where its own leading number belongs, and teaches nothing.
-	return s.nodeOf(own[0])
-}
-
-// try runs f in a savepoint and takes back what it wrote if it fails.
-func (s *step) try(f func() error) error {
+// merge carries out a merge, or refuses it and takes back what it wrote.
+func (s *step) merge(own []identity, p parties) error {
+	before := *s.filing
 	if _, err := s.w.conn.ExecContext(s.ctx, "SAVEPOINT merge"); err != nil {
 		return err
 	}
-	err := f()
-	if err != nil {
-		if _, e := s.w.conn.ExecContext(s.ctx, "ROLLBACK TO merge"); e != nil {
-			return e
+	err := s.merged(own, p.survivor, p.prior)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		if _, err := s.w.conn.ExecContext(s.ctx, "ROLLBACK TO merge"); err != nil {
+			return err
 		}
-		s.filing.Links = nil
+		*s.filing = before
+		s.incident(refused.Code)
+		err = nil
 	}
 	if _, e := s.w.conn.ExecContext(s.ctx, "RELEASE merge"); e != nil {
 		return e
@@ -107,29 +132,26 @@ func (s *step) try(f func() error) error {
 	return err
 }
 
-// refuse notes why a merge is refused.
-func (s *step) refuse(c Code) error {
-	s.filing.Incidents = nil
-	s.incident(c)
-	return errRefused
-}
+func refuse(c Code) error { return &RefusedError{Code: c} }
 
 func (s *step) merged(own, survivor, prior []identity) error {
 	prior, same := without(prior, survivor)
 	switch {
 	case len(survivor) == 0 || len(prior) == 0 && !same:
-		return s.refuse(MergeIncomplete)
+		return refuse(MergeIncomplete)
 	case len(prior) == 0:
-		return s.refuse(MergeSelf)
+		return refuse(MergeSelf)
 	}
 	c := changeOf{kind: "merge", prior: leading(prior).token, survivor: leading(survivor).token}
 	if code, err := s.direction(c); err != nil {
 		return err
 	} else if code != "" {
-		return s.refuse(code)
+		return refuse(code)
 	}
-	if _, err := s.observe(own); err != nil {
-		return err
+	if len(own) > 0 {
+		if _, err := s.observe(own); err != nil {
+			return err
+		}
 	}
 	to, err := s.observe(survivor)
 	if err != nil {
@@ -146,10 +168,14 @@ func (s *step) merged(own, survivor, prior []identity) error {
 		return err
 	}
 	if slices.Contains(s.filing.Incidents, TooMany) {
-		return s.refuse(TooMany)
+		return refuse(TooMany)
 	}
-	// A merge settles a doubt about the numbers that it names.
-	for _, id := range slices.Concat(prior, survivor) {
+	return s.settle(slices.Concat(prior, survivor))
+}
+
+// settle ends the doubt about numbers that a merge names.
+func (s *step) settle(ids []identity) error {
+	for _, id := range ids {
 		if _, err := s.exec("UPDATE identifier SET doubt = 0 WHERE token = ? AND doubt = 1", id.token[:]); err != nil {
 			return err
 		}
@@ -203,7 +229,8 @@ func (s *step) direction(c changeOf) (Code, error) {
 
 // mergedInto lists the survivors of the merges that stand of a number.
 func (s *step) mergedInto(prior keystore.Token) ([]keystore.Token, error) {
-	stmt, err := s.w.prepared(s.ctx, "SELECT DISTINCT survivor FROM change WHERE prior = ? AND undone_by IS NULL AND kind = 'merge' LIMIT 300")
+	stmt, err := s.w.prepared(s.ctx, //nolint:sqlclosecheck // kept by the writer
+		"SELECT DISTINCT survivor FROM change WHERE prior = ? AND undone_by IS NULL AND kind = 'merge' LIMIT 300")
 	if err != nil {
 		return nil, err
 	}

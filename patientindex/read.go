@@ -16,8 +16,9 @@ type readStatements struct {
 	outcomeOf, placeOf, sameRoot *sql.Stmt
 }
 
+// upward is the query part of all nodes from one up to its root, with their distance.
 const upward = `WITH RECURSIVE a(id, d) AS (VALUES (?, 0) UNION SELECT node.parent, a.d + 1 FROM node JOIN a ON node.id = a.id
-	WHERE node.parent IS NOT NULL AND a.d < 1000) `
+	WHERE node.parent IS NOT NULL AND a.d < 1000) ` //nolint:gosec // SQL, no secret
 
 func prepareReads(ctx context.Context, db *sql.DB) (s readStatements, err error) {
 	for _, p := range []struct {

@@ -121,7 +121,7 @@ func prepareSchema(ctx context.Context, conn *sql.Conn, owner []byte) error {
 		return err
 	}
 	if v == 0 {
-		script := "BEGIN IMMEDIATE;" + schema + fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
+		script := fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d;", schema, applicationID, schemaVersion)
 		if _, err := conn.ExecContext(ctx, script); err != nil {
 			return fmt.Errorf("patientindex: schema: %w", mapError(err))
 		}

@@ -35,7 +35,7 @@ type place struct {
 }
 
 func (t *transaction) exec(text string, args ...any) (int64, error) {
-	s, err := t.w.prepared(t.ctx, text)
+	s, err := t.w.prepared(t.ctx, text) //nolint:sqlclosecheck // kept by the writer
 	if err != nil {
 		return 0, err
 	}
@@ -48,7 +48,7 @@ func (t *transaction) exec(text string, args ...any) (int64, error) {
 
 // one scans the single row of a query; found is false if there is none.
 func (t *transaction) one(text string, args []any, into ...any) (found bool, err error) {
-	s, err := t.w.prepared(t.ctx, text)
+	s, err := t.w.prepared(t.ctx, text) //nolint:sqlclosecheck // kept by the writer
 	if err != nil {
 		return false, err
 	}

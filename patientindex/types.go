@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/record"
@@ -52,7 +53,10 @@ const MetadataKey = "merge"
 // Merge is what a merge message says. Its JSON form stands in record.Metadata[MetadataKey].
 // It holds numbers of patients and redacts itself.
 type Merge struct {
-	Event    string
+	Event string
+	// Subject is what is merged: "patient" or "", "move" (numbers go to another person),
+	// "account" or "visit". The last two leave persons alone.
+	Subject  string
 	Survivor []record.Identifier
 	Prior    []record.Identifier
 	// Undo asks for a merge to be undone: of these two, or the one that a record made.
@@ -68,6 +72,7 @@ func (m Merge) LogValue() slog.Value {
 
 type mergeJSON struct {
 	Event    string           `json:"event"`
+	Subject  string           `json:"subject,omitempty"`
 	Survivor []identifierJSON `json:"survivor,omitempty"`
 	Prior    []identifierJSON `json:"prior,omitempty"`
 	Undo     bool             `json:"undo,omitempty"`
@@ -82,7 +87,7 @@ type identifierJSON struct {
 
 // MarshalJSON implements json.Marshaler.
 func (m Merge) MarshalJSON() ([]byte, error) {
-	out := mergeJSON{Event: m.Event, Undo: m.Undo}
+	out := mergeJSON{Event: m.Event, Subject: m.Subject, Undo: m.Undo}
 	for _, l := range []struct {
 		from []record.Identifier
 		to   *[]identifierJSON
@@ -97,24 +102,49 @@ func (m Merge) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// maxMergeJSON bounds the metadata of a merge, in bytes.
-const maxMergeJSON = 64 << 10
+// Bounds of the merges of one record.
+const (
+	maxMergeJSON = 64 << 10 // bytes of one
+	maxMerges    = 64
+)
 
-// MergeOf reads the merge that the metadata of a record holds; ok is false if it holds none.
-// The error wraps ErrMerge and quotes nothing.
-func MergeOf(r *record.Record) (m Merge, ok bool, err error) {
-	text, ok := r.Metadata[MetadataKey]
-	if !ok || text == "" {
-		return Merge{}, false, nil
+// MergesOf reads the merges that the metadata of a record holds: under MetadataKey and
+// MetadataKey.move, further ones with .2, .3 and so on. The error wraps ErrMerge and quotes
+// nothing; what could be read comes with it.
+func MergesOf(r *record.Record) (list []Merge, err error) {
+	for _, base := range []string{MetadataKey, MetadataKey + ".move"} {
+		for i := 1; i <= maxMerges; i++ {
+			key := base
+			if i > 1 {
+				key = fmt.Sprintf("%s.%d", base, i)
+			}
+			text := r.Metadata[key]
+			if text == "" {
+				break
+			}
+			m, bad := parseMerge(text)
+			if bad != nil {
+				err = errors.Join(err, bad)
+				continue
+			}
+			list = append(list, m)
+		}
 	}
+	return list, err
+}
+
+func parseMerge(text string) (m Merge, err error) {
 	var in mergeJSON
 	if len(text) > maxMergeJSON {
-		return Merge{}, true, fmt.Errorf("%w: %d bytes, the limit is %d", ErrMerge, len(text), maxMergeJSON)
+		return m, fmt.Errorf("%w: %d bytes, the limit is %d", ErrMerge, len(text), maxMergeJSON)
 	}
 	if err := json.Unmarshal([]byte(text), &in); err != nil {
-		return Merge{}, true, fmt.Errorf("%w: not the JSON object that is expected", ErrMerge)
+		return m, fmt.Errorf("%w: not the JSON object that is expected", ErrMerge)
 	}
-	m = Merge{Event: in.Event, Undo: in.Undo}
+	if len(in.Survivor) > maxIdentifiers || len(in.Prior) > maxIdentifiers {
+		return m, fmt.Errorf("%w: more than %d identifiers on one side", ErrMerge, maxIdentifiers)
+	}
+	m = Merge{Event: in.Event, Subject: in.Subject, Undo: in.Undo}
 	for _, id := range in.Survivor {
 		m.Survivor = append(m.Survivor, record.Identifier{Authority: id.Authority, Type: record.IdentifierType(id.Type), Value: id.Value})
 	}
@@ -123,13 +153,25 @@ func MergeOf(r *record.Record) (m Merge, ok bool, err error) {
 	}
 	if in.Of != "" {
 		if m.Of, err = record.ParseID(in.Of); err != nil {
-			return Merge{}, true, fmt.Errorf("%w: the record it is about: %w", ErrMerge, err)
+			return m, fmt.Errorf("%w: the record it is about: %w", ErrMerge, err)
 		}
 	}
-	if len(m.Survivor) > maxIdentifiers || len(m.Prior) > maxIdentifiers {
-		return Merge{}, true, fmt.Errorf("%w: more than %d identifiers on one side", ErrMerge, maxIdentifiers)
+	return m, nil
+}
+
+// administrative are merge and move events about accounts and visits: the persons stay two,
+// or were one before (HL7 v2.5 §3.3.35 to §3.3.50).
+var administrative = []string{"A35", "A38", "A41", "A42", "A44", "A45", "A49", "A50"}
+
+// ofPersons reports whether the merge is about persons at all.
+func (m Merge) ofPersons() bool {
+	switch m.Subject {
+	case "":
+		return !slices.ContainsFunc(administrative, func(a string) bool { return strings.HasSuffix(m.Event, a) })
+	case "patient", "move":
+		return true
 	}
-	return m, true, nil
+	return false
 }
 
 // Code names an incident, as the trail shows it.

@@ -14,14 +14,14 @@ type undone struct {
 	child, parent int64
 }
 
-// unmerge undoes the changes of one record, or the last merge between two numbers.
-func (s *step) unmerge(own, survivor, prior []identity, m Merge) (node, error) {
+// unmerge undoes the changes of one record, or the last merge between two numbers, and
+// returns the node that stands alone again; an empty one if there is none.
+func (s *step) unmerge(p parties) (about node, err error) {
 	var list []undone
-	var err error
-	if m.Of.IsZero() {
-		list, err = s.between(survivor, prior)
+	if p.Of.IsZero() {
+		list, err = s.between(p.survivor, p.prior)
 	} else {
-		list, err = s.madeBy(m.Of)
+		list, err = s.madeBy(p.Of)
 	}
 	if err != nil {
 		return node{}, err
@@ -29,7 +29,6 @@ func (s *step) unmerge(own, survivor, prior []identity, m Merge) (node, error) {
 	if len(list) == 0 {
 		s.incident(MergeUnknown)
 	}
-	var about node
 	for _, c := range list {
 		n, err := s.undo(c)
 		if err != nil {
@@ -39,13 +38,7 @@ func (s *step) unmerge(own, survivor, prior []identity, m Merge) (node, error) {
 			about = n
 		}
 	}
-	if len(own) > 0 {
-		return s.nodeOf(own[0])
-	}
-	if about.id != 0 {
-		return about, nil
-	}
-	return s.alone()
+	return about, nil
 }
 
 // alone files a message that names nobody under a tag of its own.
@@ -81,7 +74,8 @@ func (s *step) between(survivor, prior []identity) ([]undone, error) {
 
 // madeBy lists the changes of a record that stand, the last first.
 func (s *step) madeBy(of record.ID) (list []undone, err error) {
-	stmt, err := s.w.prepared(s.ctx, "SELECT "+undoneColumns+" FROM change WHERE record = ? AND undone_by IS NULL ORDER BY seq DESC")
+	stmt, err := s.w.prepared(s.ctx, //nolint:sqlclosecheck // kept by the writer
+		"SELECT "+undoneColumns+" FROM change WHERE record = ? AND undone_by IS NULL ORDER BY seq DESC")
 	if err != nil {
 		return nil, err
 	}
