@@ -59,7 +59,9 @@ type AsideItem struct {
 // put sets a message aside for good or until released.
 func (a *Aside) put(ctx context.Context, stageName string, m jetstream.Msg, cause error) error {
 	var reject *stage.RejectError
-	if errors.As(cause, &reject) && a.quarantine != nil {
+	// A body in a claim file is too long for the quarantine: its message is parked instead.
+	large := m.Headers().Get(topology.HeaderClaim) != ""
+	if errors.As(cause, &reject) && a.quarantine != nil && !large {
 		err := a.reject(ctx, stageName, m, reject)
 		if err == nil || ctx.Err() != nil || isBusError(err) {
 			return err

@@ -54,7 +54,7 @@ func runCrashChild() bool {
 }
 
 func crashChild(ctx context.Context, dir, ledgerURL string) error {
-	r, err := openRig(ctx, dir, remoteLedger{url: ledgerURL}, options{change: func(d *Deps) {
+	r, err := openRig(ctx, dir, remoteLedger{url: ledgerURL}, options{claims: dieAtStep(), change: func(d *Deps) {
 		d.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}})
 	if err != nil {
@@ -78,6 +78,7 @@ func crashChild(ctx context.Context, dir, ledgerURL string) error {
 		}
 		answer(w, struct{}{}, err)
 	})
+	mux.HandleFunc("/large", func(w http.ResponseWriter, q *http.Request) { answer(w, struct{}{}, r.takeLarge(q)) })
 	mux.HandleFunc("/counts", func(w http.ResponseWriter, q *http.Request) {
 		s, err := r.store.Stats(q.Context())
 		told, e := r.trail.Count(q.Context(), stage.Anchored)
@@ -197,10 +198,10 @@ func newHospital(t *testing.T, ledgerURL string) *hospital {
 	return h
 }
 
-func (h *hospital) start(t *testing.T) {
+func (h *hospital) start(t *testing.T, env ...string) {
 	t.Helper()
 	h.cmd = exec.Command(os.Args[0])
-	h.cmd.Env = append(os.Environ(), childDir+"="+h.dir, childLedger+"="+h.ledger)
+	h.cmd.Env = append(append(os.Environ(), childDir+"="+h.dir, childLedger+"="+h.ledger), env...)
 	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log
 	require.NoError(t, h.cmd.Start())
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/stage"
@@ -50,6 +51,7 @@ type rig struct {
 	store      *embedded.Store
 	trail      *trail.Index
 	quarantine *intake.Quarantine
+	claims     *claims.Store
 	pipeline   *Pipeline
 }
 
@@ -58,6 +60,7 @@ type options struct {
 	limits    topology.Limits
 	storeOpts embedded.Options
 	urls      []string
+	claims    claims.Options
 	change    func(*Deps)
 }
 
@@ -99,7 +102,11 @@ func openRig(ctx context.Context, dir string, l chain, o options) (r *rig, err e
 	if r.quarantine, err = intake.OpenQuarantine(filepath.Join(dir, "quarantine"), keys.Quarantine, intake.QuarantineLimits{}); err != nil {
 		return nil, err
 	}
-	d := Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Bus: r.bus, Custody: r.keys, Store: r.store, Anchorer: l, Registrar: l,
+	o.claims.Keys = keys.Claims
+	if r.claims, err = claims.Open(filepath.Join(dir, "claims"), o.claims); err != nil {
+		return nil, err
+	}
+	d := Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Claims: r.claims, Bus: r.bus, Custody: r.keys, Store: r.store, Anchorer: l, Registrar: l,
 		Quarantine: r.quarantine, Trail: r.trail, RouteKey: keys.Route, Parsers: map[string]normalize.Parser{testMedia: parseTest}, tune: testTuning}
 	if o.change != nil {
 		o.change(&d)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/keystore"
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
@@ -26,6 +27,8 @@ type Keys struct {
 	File, Route []byte
 	// Guard keys the state that processes of the hospital share in Redis.
 	Guard []byte
+	// Claims seal large bodies on their way; they follow the keys of the bus.
+	Claims claims.Keys
 }
 
 // String never shows keys.
@@ -41,6 +44,9 @@ func LoadKeys(ctx context.Context, c dataKeys, p smcrypto.Provider) (Keys, error
 	if k.Quarantine, err = cipherFor(ctx, c, p, keystore.UseQuarantine); err != nil {
 		return Keys{}, err
 	}
+	if k.Claims, err = claimKeys(ctx, c, p); err != nil {
+		return Keys{}, err
+	}
 	_, first, err := c.DataKey(ctx, keystore.UseBus, 1)
 	if err != nil {
 		return Keys{}, fmt.Errorf("bridge: first key of the bus: %w", err)
@@ -50,6 +56,29 @@ func LoadKeys(ctx context.Context, c dataKeys, p smcrypto.Provider) (Keys, error
 	} {
 		if *to, err = smcrypto.HKDF(p, first[:], nil, info, 32); err != nil {
 			return Keys{}, fmt.Errorf("bridge: %s: %w", info, err)
+		}
+	}
+	return k, nil
+}
+
+// claimKeys derives a master key for claims from every key of the bus.
+func claimKeys(ctx context.Context, c dataKeys, p smcrypto.Provider) (claims.Keys, error) {
+	current, _, err := c.DataKey(ctx, keystore.UseBus, 0)
+	if err != nil {
+		return claims.Keys{}, fmt.Errorf("bridge: key for claims: %w", err)
+	}
+	k := claims.Keys{Current: current, Master: map[uint32]smcrypto.Key{}}
+	for v := current; v >= 1; v-- {
+		_, secret, err := c.DataKey(ctx, keystore.UseBus, v)
+		if err != nil {
+			return claims.Keys{}, fmt.Errorf("bridge: key %d for claims: %w", v, err)
+		}
+		b, err := smcrypto.HKDF(p, secret[:], nil, "emrbridge/claims/v1", smcrypto.KeySize)
+		if err != nil {
+			return claims.Keys{}, fmt.Errorf("bridge: key %d for claims: %w", v, err)
+		}
+		if k.Master[v], err = smcrypto.ParseKey(b); err != nil {
+			return claims.Keys{}, fmt.Errorf("bridge: key %d for claims: %w", v, err)
 		}
 	}
 	return k, nil

@@ -66,6 +66,48 @@ func (p *Pipeline) waitingRecords(ctx context.Context) (map[record.ID]bool, erro
 	return out, nil
 }
 
+// collectEvery is how often claims that nothing refers to are looked for.
+const collectEvery = 10 * time.Minute
+
+// collect removes large bodies that no message refers to any more: those of a crash, and
+// those whose message an operator dropped.
+func (p *Pipeline) collect(ctx context.Context) {
+	if p.deps.Claims == nil {
+		return
+	}
+	for ctx.Err() == nil {
+		n, err := p.deps.Claims.Collect(ctx, p.claimsOnBus)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			p.deps.Logger.Warn("large bodies that nobody refers to are looked for again later", "error", err)
+		case n > 0:
+			p.deps.Logger.Info("large bodies that nobody refers to were removed", "count", n)
+		}
+		sleep(ctx, collectEvery)
+	}
+}
+
+// claimsOnBus lists the claims that messages refer to. A message moves along the streams in
+// the order in which they are read here, and is on the next before it leaves the last; what
+// an operator releases goes from the last place to an earlier one, so that place comes first
+// as well.
+func (p *Pipeline) claimsOnBus(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	parked := topology.Parked + ".>"
+	for _, at := range [][2]string{{topology.StreamAside, parked}, {topology.StreamReceived, topology.Received},
+		{topology.StreamNormalized, topology.Normalized}, {topology.StreamAside, parked}} {
+		err := p.eachHeader(ctx, at[0], at[1], func(m topology.Meta) {
+			if m.Claim != "" {
+				out[m.Claim] = true
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("bridge: read %s: %w", at[0], err)
+		}
+	}
+	return out, nil
+}
+
 // eachHeader shows the headers of all messages that a stream holds now.
 func (p *Pipeline) eachHeader(ctx context.Context, stream, filter string, see func(topology.Meta)) error {
 	c, err := p.deps.Bus.JetStream().OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{

@@ -98,23 +98,28 @@ func (c Reconciler) putBack(ctx context.Context, it recordstore.Item, r *record.
 	return c.Bus.Publish(ctx, m)
 }
 
-// open unseals what the store holds and checks it like a recipient would.
+// open unseals what the store holds and checks it like a recipient would. The record comes
+// without its payload, which is only read past.
 func (c Reconciler) open(ctx context.Context, it recordstore.Item, signer smcrypto.PublicKey) (*record.Record, error) {
-	_, sealed, err := recordstore.ReadAll(ctx, c.Store, it.ID, smcrypto.MaxEMRLength)
+	_, sealed, err := c.Store.Open(ctx, it.ID)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = sealed.Close() }()
 	key, err := c.Custody.RecordKey(ctx, it.Tag, it.Epoch, keystore.RecordID(it.ID))
 	if err != nil {
 		return nil, err
 	}
+	var scan record.Scan
 	var r *record.Record
 	digest := [smcrypto.DigestSize]byte(it.CipherHash)
-	_, err = smcrypto.Open(c.Provider, key, sealed, smcrypto.Check{Signer: signer, CipherDigest: &digest,
-		Statement: func(h smcrypto.Header, emr [smcrypto.DigestSize]byte, body []byte) (msg []byte, err error) {
-			if r, err = record.Parse(body); err != nil {
+	_, err = smcrypto.OpenStream(c.Provider, key, sealed, &scan, smcrypto.Check{Signer: signer, CipherDigest: &digest,
+		Statement: func(h smcrypto.Header, emr [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
+			found, err := scan.Done()
+			if err != nil {
 				return nil, err
 			}
+			r = found.Record
 			if r.ID != it.ID || h.RecordID != it.ID || h.Tag != it.Tag {
 				return nil, errors.New("sealed record stands under another id or tag")
 			}
