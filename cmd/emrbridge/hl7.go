@@ -19,7 +19,7 @@ import (
 
 func newHL7Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "hl7", Short: "HL7 v2 messages · HL7 v2 消息"}
-	cmd.AddCommand(newHL7SendCommand(), newHL7DayCommand())
+	cmd.AddCommand(newHL7ToFHIRCommand(), newHL7SendCommand(), newHL7DayCommand())
 	return cmd
 }
 
