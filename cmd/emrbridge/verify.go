@@ -150,7 +150,7 @@ func verifyFiles(ctx context.Context, w io.Writer, cfg audit.Config, files []str
 			worst = worse(worst, report.Outcome)
 		}
 	}
-	return verdict(worst)
+	return outcomeError(worst)
 }
 
 func printReport(w io.Writer, r audit.Report, asJSON bool) error {
@@ -161,7 +161,7 @@ func printReport(w io.Writer, r audit.Report, asJSON bool) error {
 	if err := write(w); err != nil {
 		return err
 	}
-	return verdict(r.Outcome)
+	return outcomeError(r.Outcome)
 }
 
 func worse(a, b audit.Outcome) audit.Outcome {
@@ -174,8 +174,8 @@ func worse(a, b audit.Outcome) audit.Outcome {
 	return b
 }
 
-// verdict is the error whose exit code says the outcome.
-func verdict(o audit.Outcome) error {
+// outcomeError is the error whose exit code says the outcome.
+func outcomeError(o audit.Outcome) error {
 	switch o {
 	case audit.AllOK:
 		return nil
