@@ -60,6 +60,9 @@ type Submission struct {
 	RoutingHint string
 	// ReceivedAt is the time of receipt; zero means now.
 	ReceivedAt time.Time
+	// Replay carries the bytes on even if they were taken before: an operator sends what a
+	// stage refused once more. The record is the same, so nothing is doubled.
+	Replay bool
 }
 
 // LogValue implements slog.LogValuer: neither bytes nor hint reach a log.
@@ -209,8 +212,10 @@ func (in *Intake) submit(ctx context.Context, s Submission, now time.Time) (Rece
 	r := Receipt{Outcome: Accepted, Record: id}
 	switch in.check(ctx, s, digest) {
 	case Same:
-		r.Outcome = Duplicate
-		return r, nil
+		if !s.Replay {
+			r.Outcome = Duplicate
+			return r, nil
+		}
 	case Differs:
 		r.Outcome = Incident
 	}

@@ -32,37 +32,50 @@ func hl7Parser(c *config.Config) normalize.Parser {
 	}
 }
 
+// endpoint is a place where HL7 v2 messages come in.
+type endpoint struct {
+	name    string   // of the listener or folder
+	stage   string   // by which the quarantine names it
+	charset string   // where MSH-18 is empty
+	acks    *ackDesk // for deferred application acknowledgements; nil for none
+	replay  bool     // of messages that were taken before
+}
+
 // receiver joins the HL7 adapter to the intake and to the quarantine.
-func (s *site) receiver(in *intake.Intake, l config.Listener) (*hl7.Receiver, error) {
-	charset, ok := hl7.CharsetByName(l.Charset)
+func (s *site) receiver(in *intake.Intake, e endpoint) (*hl7.Receiver, error) {
+	charset, ok := hl7.CharsetByName(e.charset)
 	if !ok {
-		return nil, fmt.Errorf("hl7 listener %s: charset %q is not known", l.Name, l.Charset)
+		return nil, fmt.Errorf("hl7 %s: charset %q is not known", e.stage, e.charset)
 	}
 	return &hl7.Receiver{
 		Charset:       hl7.CharsetPolicy{Default: charset},
 		Ack:           hl7.Ack{Application: "EMRBRIDGE", Facility: s.config.Hospital.MSP},
 		Mapper:        hl7.NewMapper(hl7.MappingConfig{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
-		RejectUnknown: !s.config.HL7.AcceptUnknown,
+		RejectUnknown: !s.config.HL7.AcceptUnknown, DeferApplicationAck: e.acks != nil,
 		Submit: func(ctx context.Context, m hl7.Submission) error {
-			_, err := in.Submit(ctx, intake.Submission{
+			r, err := in.Submit(ctx, intake.Submission{
 				Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: mediaHL7,
 				Charset: m.Charset, Peer: m.Peer, RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt,
+				Replay: e.replay,
 			})
 			if errors.Is(err, intake.ErrTooLarge) {
 				return tooLarge(in.MaxMessage())
+			}
+			if err == nil && m.Later != nil && e.acks != nil {
+				return e.acks.owe(r.Record, m.Later)
 			}
 			return err
 		},
 		Quarantine: func(ctx context.Context, raw []byte, why hl7.Reason) error {
 			_, err := s.quarantine.Put(ctx, intake.Refused{
-				Raw: raw, Code: strconv.Itoa(int(why.Fault.Code)), Reason: why.Fault.Diagnostics, Stage: "hl7/" + l.Name,
+				Raw: raw, Code: strconv.Itoa(int(why.Fault.Code)), Reason: why.Fault.Diagnostics, Stage: e.stage,
 				Sender: why.Sender, ControlID: why.ControlID, Kind: why.Kind, Peer: why.Peer,
 				ReceivedAt: why.ReceivedAt, Truncated: why.Truncated, Size: why.Size,
 			})
 			return err
 		},
 		QuarantineFailed: func(why hl7.Reason, err error) {
-			s.log.Error("refused input could not be kept; the sender still has it", "listener", l.Name, "why", why, "err", err)
+			s.log.Error("refused input could not be kept; the sender still has it", "endpoint", e.name, "why", why, "err", err)
 		},
 	}, nil
 }
@@ -75,8 +88,8 @@ func tooLarge(limit int) error {
 }
 
 // listen opens an MLLP endpoint, whose events are counted.
-func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener, events *prometheus.CounterVec) (*mllp.Server, net.Listener, error) {
-	r, err := s.receiver(in, l)
+func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener, acks *ackDesk, events *prometheus.CounterVec) (*mllp.Server, net.Listener, error) {
+	r, err := s.receiver(in, endpoint{name: l.Name, stage: "hl7/" + l.Name, charset: l.Charset, acks: acks})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -93,6 +93,9 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 	if err := s.serveHIS(run, group, pipeline); err != nil {
 		return err
 	}
+	if err := s.serveFolders(run, group, pipeline); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "%s %s serves · 已启动\n  MLLP     %s\n  gateway  %s\n  observe  http://%s/readyz\n",
 		c.Hospital.MSP, c.Hospital.Name, addresses(c.HL7.Listeners), c.Gateway.Addr, addr)
 	return group.Wait()
@@ -152,7 +155,11 @@ func (s *site) serveHIS(ctx context.Context, group *errgroup.Group, p *bridge.Pi
 		return err
 	}
 	for _, l := range s.config.HL7.Listeners {
-		srv, listener, err := s.listen(ctx, p.Intake, l, events)
+		acks, err := s.openAckDesk(ctx, group, p, l)
+		if err != nil {
+			return err
+		}
+		srv, listener, err := s.listen(ctx, p.Intake, l, acks, events)
 		if err != nil {
 			return err
 		}
