@@ -2,13 +2,13 @@ package hl7
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
 )
@@ -39,6 +39,9 @@ var (
 	GB18030 = Charset{&charsetDef{name: "GB 18030-2000", family: doubleByte, codec: simplifiedchinese.GB18030}}
 	Big5    = Charset{&charsetDef{name: "BIG-5", family: doubleByte, codec: traditionalchinese.Big5}}
 	Latin1  = Charset{&charsetDef{name: "8859/1", codec: charmap.ISO8859_1}}
+
+	korea    = Charset{&charsetDef{name: "KS X 1001", family: doubleByte, codec: korean.EUCKR}}
+	windows1 = Charset{&charsetDef{name: "WINDOWS-1252", codec: charmap.Windows1252}}
 )
 
 // charsetNames maps names as MSH-18 and configurations spell them, reduced by foldName.
@@ -49,6 +52,8 @@ var charsetNames = map[string]Charset{
 	"GBK": GB18030, "GB2312": GB18030, "GB23121980": GB18030, "CP936": GB18030, "EUCCN": GB18030,
 	"BIG5":  Big5,
 	"88591": Latin1, "ISO88591": Latin1, "LATIN1": Latin1, "ISOIR100": Latin1,
+	"KSX1001": korea, "EUCKR": korea,
+	"WINDOWS1252": windows1, "CP1252": windows1,
 }
 
 func init() {
@@ -91,7 +96,8 @@ func printableName(name []byte) string {
 }
 
 // CharsetByName finds a charset by any of its usual names: "GB 18030-2000", "GB18030",
-// "GBK", "GB2312", "UNICODE UTF-8", "UTF-8", "8859/1" … "8859/15", "ASCII", "BIG5".
+// "GBK", "GB2312", "UNICODE UTF-8", "UTF-8", "8859/1" … "8859/15", "ASCII", "BIG5",
+// "KS X 1001", "WINDOWS-1252".
 func CharsetByName(name string) (Charset, bool) {
 	cs, ok := charsetNames[foldName(name)]
 	return cs, ok
@@ -241,135 +247,4 @@ func looksLikeUTF8(b []byte, f family) bool {
 		i += n
 	}
 	return false
-}
-
-// CharsetPolicy says which charset an endpoint's frames are in.
-type CharsetPolicy struct {
-	// Default is used where MSH-18 is empty. The zero Charset means UTF-8.
-	Default Charset
-	// Force makes Default the charset of every frame, whatever MSH-18 says: for a sender
-	// whose declaration is wrong and cannot be mended.
-	Force bool
-}
-
-func (p CharsetPolicy) fallback() Charset {
-	if p.Default.IsZero() {
-		return UTF8
-	}
-	return p.Default
-}
-
-// Resolve finds the charset of a raw frame: byte order mark, MSH-18, policy. The error
-// is a *CharsetError with Unknown set if MSH-18 holds a name that is not supported.
-func (p CharsetPolicy) Resolve(raw []byte) (cs Charset, declared bool, err error) {
-	switch {
-	case hasUTF16(raw):
-		return Charset{}, false, &CharsetError{Charset: "UNICODE UTF-16", Offset: 0, Unknown: true,
-			Problem: "two bytes per character cannot be framed; send UTF-8 or GB 18030"}
-	case bytes.HasPrefix(raw, utf8BOM):
-		return UTF8, true, nil
-	case p.Force:
-		return p.fallback(), false, nil
-	}
-	name, consistent := p.declaredName(raw)
-	if len(name) == 0 {
-		return p.fallback(), false, nil
-	}
-	cs, ok := CharsetByName(string(name))
-	if ok && !consistent {
-		return Charset{}, true, &CharsetError{Charset: printableName(name), Declared: true, Offset: firstNonASCII(raw),
-			Problem: "the header read in this charset declares no such charset"}
-	}
-	if !ok {
-		return Charset{}, true, &CharsetError{Charset: printableName(name), Declared: true, Offset: -1,
-			Unknown: true, Problem: "not a supported name of HL7 table 0211"}
-	}
-	return cs, true, nil
-}
-
-// hasUTF16 reports a byte order mark of UTF-16 or a header with zero bytes between letters.
-func hasUTF16(raw []byte) bool {
-	for _, mark := range [][]byte{{0xff, 0xfe}, {0xfe, 0xff}, []byte("M\x00S\x00H\x00"), []byte("\x00M\x00S\x00H")} {
-		if bytes.HasPrefix(raw, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-// declaredName returns MSH-18 of a raw frame. Fields before it may hold double-byte
-// characters whose second byte equals the separator, and which reading is right depends
-// on the answer: the header is read in the policy's own way first, then in the other,
-// and a reading whose MSH-18 names a charset of the way it was read in is consistent.
-func (p CharsetPolicy) declaredName(raw []byte) (name []byte, consistent bool) {
-	raw = raw[leadIn(raw):]
-	line := raw[:lineLength(raw)]
-	if !bytes.HasPrefix(line, []byte("MSH")) {
-		return nil, false
-	}
-	first := p.fallback().def.family
-	own := rawField(line, 18, first)
-	if firstNonASCII(line) == len(line) || p.names(own, first) {
-		return own, true
-	}
-	if other := rawField(line, 18, 1-first); p.names(other, 1-first) {
-		return other, true
-	}
-	return own, false
-}
-
-// names reports whether a name is that of a charset of the family.
-func (p CharsetPolicy) names(name []byte, f family) bool {
-	cs, ok := CharsetByName(string(name))
-	return ok && cs.def.family == f
-}
-
-// rawField returns the first repetition of a field of a raw MSH line, stepping over
-// characters of the given family. The separator and MSH-2 are ASCII by definition.
-func rawField(line []byte, field int, f family) []byte {
-	if len(line) < 5 {
-		return nil
-	}
-	sep := line[3]
-	n, start := 2, 4
-	for pos := 4; ; {
-		if pos >= len(line) || line[pos] == sep {
-			if n == field {
-				return firstRepetition(line, start, min(pos, len(line)))
-			}
-			if pos >= len(line) {
-				return nil
-			}
-			n, start = n+1, pos+1
-			pos++
-			continue
-		}
-		pos += f.width(line[pos:])
-	}
-}
-
-// firstRepetition cuts a raw field of names at the repetition separator of MSH-2.
-func firstRepetition(line []byte, start, end int) []byte {
-	v := line[start:end]
-	if line[4] != line[3] && line[5] != line[3] {
-		if i := bytes.IndexByte(v, line[5]); i >= 0 {
-			v = v[:i]
-		}
-	}
-	return bytes.TrimSpace(v)
-}
-
-// Decode turns a raw frame into UTF-8 text by MSH-18 or the policy. Errors are
-// *CharsetError.
-func (p CharsetPolicy) Decode(raw []byte) (text []byte, cs Charset, err error) {
-	cs, declared, err := p.Resolve(raw)
-	if err != nil {
-		return nil, cs, err
-	}
-	text, err = cs.Decode(raw)
-	var ce *CharsetError
-	if errors.As(err, &ce) {
-		ce.Declared = declared
-	}
-	return text, cs, err
 }

@@ -71,6 +71,11 @@ func TestCharsetResolution(t *testing.T) {
 		{"nothing declared, default GB", encode(t, gb, message("医院", "张三", "")), hl7.CharsetPolicy{Default: gb}, gb},
 		{"nothing declared, no default", []byte(message("医院", "张三", "")), hl7.CharsetPolicy{}, u8},
 		{"byte order mark", []byte("\xef\xbb\xbf" + message("医院", "张三", "")), hl7.CharsetPolicy{Default: gb}, u8},
+		{"repetitions: the second is meant", []byte(message("医院", "张三", "ASCII~UNICODE UTF-8")), hl7.CharsetPolicy{Default: gb}, u8},
+		{"repetitions: the first is empty", encode(t, gb, message("医院", "张三", "~GB 18030-2000")), hl7.CharsetPolicy{}, gb},
+		{"repetitions: plain text", []byte(message("A", "B", "~GB 18030-2000")), hl7.CharsetPolicy{}, u8},
+		{"unknown names, plain text", []byte(message("A", "B", "code1~code2")), hl7.CharsetPolicy{}, hl7.ASCII},
+		{"accents in a row, 8859/1", encode(t, hl7.Latin1, message("A", "Grüße ÄÖ", "8859/1")), hl7.CharsetPolicy{}, hl7.Latin1},
 		{"repetitions: the first counts", []byte(message("医院", "张三", "UNICODE UTF-8~GB 18030-2000")), hl7.CharsetPolicy{}, u8},
 		{"forced", encode(t, gb, message("医院", "张三", "ASCII")), hl7.CharsetPolicy{Default: gb, Force: true}, gb},
 		{"8859/1", encode(t, hl7.Latin1, message("A", "Müller", "8859/1")), hl7.CharsetPolicy{}, hl7.Latin1},
@@ -106,8 +111,10 @@ func TestCharsetThatDoesNotFit(t *testing.T) {
 		{"UTF-8 declared as 8859/1", []byte(message("A", "Müller", "8859/1")), hl7.CharsetPolicy{}, false, 101},
 		{"bytes above 0x7F in ASCII", []byte(message("A", "Müller", "ASCII")), hl7.CharsetPolicy{}, false, 100},
 		{"cut double byte", append(encode(t, gb, message("医", "张", "GBK")), 0xd5), hl7.CharsetPolicy{}, false, 110},
-		{"unknown name", []byte(message("A", "B", "KOI8-R")), hl7.CharsetPolicy{}, true, -1},
-		{"escape-switched charset", []byte(message("A", "B", "ISO IR87")), hl7.CharsetPolicy{}, true, -1},
+		{"unknown name", []byte(message("A", "\xc2", "KOI8-R")), hl7.CharsetPolicy{}, true, -1},
+		{"escape-switched charset", []byte(message("A", "\x1b$B;3ED\x1b(B", "ISO IR87")), hl7.CharsetPolicy{}, true, -1},
+		{"GB declared as 8859/1", encode(t, gb, message("H", "张三", "8859/1")), hl7.CharsetPolicy{}, false, 99},
+		{"controls in 8859/1", []byte(message("H", "a\x80b", "8859/1")), hl7.CharsetPolicy{}, false, 100},
 		{"UTF-16", []byte("M\x00S\x00H\x00|\x00"), hl7.CharsetPolicy{}, true, 0},
 		{"UTF-16 mark", []byte("\xff\xfeM\x00S\x00H\x00"), hl7.CharsetPolicy{Default: gb}, true, 0},
 	}
@@ -152,6 +159,55 @@ func TestCharsetNames(t *testing.T) {
 	}
 	_, ok := hl7.CharsetByName("UTF-16")
 	assert.False(t, ok)
+}
+
+func TestDetectCharset(t *testing.T) {
+	for name, c := range map[string]struct {
+		raw  []byte
+		want hl7.Charset
+	}{
+		"ASCII":    {[]byte(message("A", "B", "")), hl7.ASCII},
+		"UTF-8":    {[]byte(message("A", "张三", "")), hl7.UTF8},
+		"GB 18030": {encode(t, hl7.GB18030, message("医院信息系统", "张三", "")), hl7.GB18030},
+		"Big5":     {encode(t, hl7.Big5, message("醫院資訊系統", "張三豐", "")), hl7.Big5},
+		"8859/1":   {encode(t, hl7.Latin1, message("A", "Müller^Jürgen", "")), hl7.Latin1},
+	} {
+		got, ok := hl7.DetectCharset(c.raw)
+		assert.True(t, ok, name)
+		assert.Equal(t, c.want.String(), got.String(), name)
+	}
+	_, ok := hl7.DetectCharset([]byte("\x80\x81\xff"))
+	assert.False(t, ok, "nothing fits")
+}
+
+func TestMisfitsNameTheLikelyCharset(t *testing.T) {
+	_, _, err := hl7.CharsetPolicy{}.Decode(encode(t, hl7.GB18030, message("医院", "张三", "")))
+	assert.ErrorContains(t, err, "the bytes look like GB 18030-2000")
+}
+
+// TestDoubleByteCharsetsComeBack decodes and encodes every character of the double-byte
+// charsets. The exceptions are what has two codes: a second ideographic space in GB 18030, and
+// characters in Big5 that its Hong Kong supplement repeats. The record keeps the raw bytes.
+func TestDoubleByteCharsetsComeBack(t *testing.T) {
+	for _, c := range []struct {
+		cs   hl7.Charset
+		lost int
+	}{{hl7.GB18030, 1}, {hl7.Big5, 104}} {
+		lost := 0
+		for lead := 0x81; lead <= 0xfe; lead++ {
+			for trail := 0x40; trail <= 0xfe; trail++ {
+				raw := []byte{byte(lead), byte(trail)}
+				text, err := c.cs.Decode(raw)
+				if err != nil {
+					continue
+				}
+				if back, err := c.cs.Encode(text); err != nil || !bytes.Equal(back, raw) {
+					lost++
+				}
+			}
+		}
+		assert.Equal(t, c.lost, lost, c.cs.String())
+	}
 }
 
 func FuzzDecode(f *testing.F) {

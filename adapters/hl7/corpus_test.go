@@ -83,7 +83,7 @@ func roundTrip(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(text, deepEncode(m)) {
+	if !bytes.Equal(text, m.Rebuild()) {
 		return errChanged
 	}
 	back, err := cs.Encode(m.Encode())

@@ -55,6 +55,8 @@ func (c ErrorCode) String() string {
 var (
 	// ErrNoHeader reports input that does not begin with an MSH segment.
 	ErrNoHeader = errors.New("hl7: no MSH segment")
+	// ErrXML reports HL7 v2 in its XML encoding, which is not taken. It is an ErrNoHeader.
+	ErrXML = fmt.Errorf("%w: XML encoding", ErrNoHeader)
 	// ErrDelimiters reports an MSH-1 or MSH-2 that cannot serve as delimiters.
 	ErrDelimiters = errors.New("hl7: unusable delimiters")
 	// ErrSegment reports a line that is not a segment.

@@ -40,8 +40,7 @@ func Parse(text []byte) (*Message, error) {
 	}
 	start := leadIn(text)
 	if !bytes.HasPrefix(text[start:], []byte("MSH")) {
-		return nil, &ParseError{Kind: ErrNoHeader, Code: CodeSegmentSequence, Offset: start,
-			Problem: "a message begins with MSH"}
+		return nil, noHeader(text, start)
 	}
 	line := text[start : start+lineLength(text[start:])]
 	d, problem := parseDelimiters(line)
@@ -54,6 +53,23 @@ func Parse(text []byte) (*Message, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// noHeader says why text without MSH at start is no message, and what to do about it.
+func noHeader(text []byte, start int) *ParseError {
+	e := &ParseError{Kind: ErrNoHeader, Code: CodeSegmentSequence, Offset: start, Problem: "a message begins with MSH"}
+	switch rest := bytes.TrimLeft(text[start:], " \t\r\n"); {
+	case len(rest) == 0:
+		e.Problem = "the input is empty"
+	case rest[0] == '<':
+		e.Kind, e.Code = ErrXML, CodeUnsupportedMessage
+		e.Problem = "this is XML; set the sender to ER7, the encoding with vertical bars, which is the only one taken for HL7 v2"
+	case rest[0] == '{' || rest[0] == '[':
+		e.Problem = "this is JSON; HL7 v2 is taken in ER7, the encoding with vertical bars, FHIR at its own address"
+	case len(rest) < len(text[start:]) && bytes.HasPrefix(rest, []byte("MSH")):
+		e.Problem = "blanks before MSH: a message begins with MSH at the head of a line"
+	}
+	return e
 }
 
 // leadIn returns the length of a byte order mark and blank lines before the header.
@@ -158,6 +174,42 @@ func (m *Message) checkLine(start, end int) error {
 		return fail(ErrSegment, start+n, "an end-of-block byte (0x1C) inside the message")
 	}
 	return nil
+}
+
+// Rebuild returns the message put together again from its smallest parts. It is the same
+// text as Encode, which copies it, and serves to prove that no part was lost in reading.
+func (m *Message) Rebuild() []byte {
+	out := make([]byte, 0, len(m.text))
+	out = append(out, m.text[:m.segs[0].start]...)
+	for _, s := range m.Segments() {
+		header := s.header()
+		out = append(out, s.Name()...)
+		for f := s.Cursor(); f.Next(); {
+			if !header || f.Number() != 2 {
+				out = append(out, m.syn.Field)
+			}
+			if !header || f.Number() != 1 {
+				out = appendParts(out, f.Value(), m.syn)
+			}
+		}
+		out = append(out, m.text[s.end:s.next]...)
+	}
+	return out
+}
+
+// appendParts joins the parts of a value with their separators, down to the smallest.
+func appendParts(out []byte, v Value, syn *syntax) []byte {
+	if v.part.depth == AtSubcomponent {
+		return append(out, v.Raw()...)
+	}
+	separator := [...]byte{syn.Repetition, syn.Component, syn.Subcomponent}[v.part.depth]
+	for c := v.Cursor(); c.Next(); {
+		if c.Number() > 1 {
+			out = append(out, separator)
+		}
+		out = appendParts(out, c.Value(), syn)
+	}
+	return out
 }
 
 // Encode returns the message as text: the bytes that were parsed.

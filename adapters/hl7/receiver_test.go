@@ -74,7 +74,7 @@ func TestReceiverRefuses(t *testing.T) {
 		{"bad delimiters", "MSH|^^\\&|A|B|C|D|2026||ADT^A01|77|P|2.5\r", hl7.AppReject, "101", "77"},
 		{"bad segment", head + "\rPIDX|SECRET\r", hl7.AppError, "100", "77"},
 		{"frame started again", head + "\rPID|1\x0b" + head + "\r", hl7.AppError, "100", "77"},
-		{"unknown charset", head + "||||||KOI8-R\r", hl7.AppReject, "103", "77"},
+		{"unknown charset", head + "||||||KOI8-R\rPID|||\xc2\r", hl7.AppReject, "103", "77"},
 		{"charset that does not fit", head + "||||||ASCII\rPID|||\xd5\xc5\r", hl7.AppError, "102", "77"},
 		{"no control id", "MSH|^~\\&|A|B|C|D|2026||ADT^A01||P|2.5\r", hl7.AppReject, "101", ""},
 		{"no type", "MSH|^~\\&|A|B|C|D|2026|||77|P|2.5\r", hl7.AppReject, "101", "77"},
