@@ -1,0 +1,381 @@
+package mapping
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/record"
+)
+
+// maxValue bounds one value of the envelope, in bytes. What is longer is no name or
+// number; it stays in the payload.
+const maxValue = 256
+
+// maxEvery bounds how many values of one fact are looked at.
+const maxEvery = 64
+
+// reading is one run of the rules over one message.
+type reading struct {
+	*Mapper
+	msg    *hl7.Message
+	header hl7.Header
+	rec    *record.Record
+	rules  *rules
+	first  []hl7.Segment // the first segment of each name that the rules know, by number
+	unread []string
+	quiet  bool // unmapped codes are not reported
+}
+
+func (m *Mapper) reading(msg *hl7.Message, h hl7.Header) *reading {
+	g := &reading{Mapper: m, msg: msg, header: h, first: make([]hl7.Segment, len(m.p.segments))}
+	for i := range msg.NumSegments() {
+		s := msg.Segment(i)
+		if n, ok := m.p.segments[s.Name()]; ok && g.first[n].Raw() == nil {
+			g.first[n] = s
+		}
+	}
+	return g
+}
+
+// segmentOf returns the segment of a path in this message.
+func (g *reading) segmentOf(p hl7.Path) hl7.Segment {
+	if p.Occurrence <= 1 {
+		if n, ok := g.p.segments[p.Segment]; ok {
+			return g.first[n]
+		}
+	}
+	s, _ := g.msg.Find(p.Segment, max(p.Occurrence, 1))
+	return s
+}
+
+// at returns the value of a path whose segment has a number.
+func (g *reading) at(p *hl7.Path, number int) hl7.Value {
+	s := g.first[number]
+	if p.Occurrence > 1 {
+		s, _ = g.msg.Find(p.Segment, p.Occurrence)
+	}
+	if s.Raw() == nil {
+		return hl7.Value{}
+	}
+	return inField(s.Field(p.Field), p)
+}
+
+// inField goes from a field to the part of it that a path names.
+func inField(v hl7.Value, p *hl7.Path) hl7.Value {
+	if p.Repetition > 0 {
+		v = v.Rep(p.Repetition)
+	}
+	if p.Component > 0 {
+		v = v.Comp(p.Component)
+	}
+	if p.Subcomponent > 0 {
+		v = v.Sub(p.Subcomponent)
+	}
+	return v
+}
+
+func (g *reading) fill() {
+	r := g.rec
+	g.rules = g.p.of(r.Kind, g.header.MessageCode)
+	r.Metadata = make(map[string]string, 16)
+	for _, n := range g.patient(g.segmentOf) {
+		if n.invalid {
+			g.unread = append(g.unread, n.path)
+		}
+		r.Patient.Identifiers = append(r.Patient.Identifiers, n.Identifier)
+	}
+	r.Patient.Name = g.value(g.p.name)
+	r.Patient.Gender = g.value(g.p.gender)
+	r.Patient.BirthDate = g.value(g.p.birthDate)
+	r.Encounter = g.value(g.rules.encounter)
+	r.Author = g.value(g.rules.author)
+	r.Version = g.value(g.rules.version)
+	r.Replaces = g.value(g.rules.replaces)
+	r.EventTime = g.time(g.rules.time)
+	patients := g.distinctPatients()
+	r.Confidentiality = g.confidentiality(patients)
+	g.metadata(patients)
+	g.merges()
+	if len(g.unread) > 0 {
+		slices.Sort(g.unread)
+		r.Metadata["unread"] = cut(strings.Join(slices.Compact(g.unread), ","), 4*maxValue)
+	}
+}
+
+// cut shortens a list at a comma.
+func cut(list string, limit int) string {
+	if len(list) <= limit {
+		return list
+	}
+	return list[:strings.LastIndexByte(list[:limit], ',')] + ",…"
+}
+
+func (g *reading) metadata(patients int) {
+	for i := range g.rules.metadata {
+		n := &g.rules.metadata[i]
+		if v := g.value(n.step); v != "" {
+			g.rec.Metadata[n.name] = v
+		}
+	}
+	if patients > 1 {
+		g.rec.Metadata["patients"] = strconv.Itoa(patients)
+	}
+}
+
+// distinctPatients counts PID segments with different PID-3. Messages that merge patients
+// name two on purpose and are counted too.
+func (g *reading) distinctPatients() int {
+	var seen [][]byte
+	for i := range g.msg.NumSegments() {
+		s := g.msg.Segment(i)
+		if s.Name() != "PID" {
+			continue
+		}
+		id := s.Field(3).Raw()
+		if !slices.ContainsFunc(seen, func(have []byte) bool { return string(have) == string(id) }) {
+			if seen = append(seen, id); len(seen) >= maxIdentifiers {
+				break
+			}
+		}
+	}
+	return len(seen)
+}
+
+// confidentiality takes the strictest class of all places. A message about more than one
+// patient gets the strictest there is, since a grant for one must not open the other's data.
+func (g *reading) confidentiality(patients int) record.Confidentiality {
+	class := record.Normal
+	if s := g.rules.confidentiality; s != nil {
+		for i := range s.from {
+			switch g.translate(s, &s.from[i], g.text(&s.from[i])) {
+			case string(record.VeryRestricted):
+				class = record.VeryRestricted
+			case string(record.Restricted):
+				if class == record.Normal {
+					class = record.Restricted
+				}
+			}
+		}
+	}
+	if patients > 1 {
+		class = record.VeryRestricted
+	}
+	return class
+}
+
+// value returns the first value that the places of a fact have, or all of them.
+func (g *reading) value(s *step) string {
+	switch {
+	case s == nil:
+		return ""
+	case s.every && s.as != "count":
+		return g.all(s)
+	}
+	for i := range s.from {
+		src := &s.from[i]
+		if !g.holds(src.when) {
+			continue
+		}
+		if v := g.read(s, src); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// read returns the value at one place in the form of the fact.
+func (g *reading) read(s *step, src *source) string {
+	if src.fixed {
+		return src.literal
+	}
+	switch s.as {
+	case "count":
+		return g.count(src.path.Segment)
+	case "text":
+		return g.translate(s, src, g.bounded(src, strings.TrimSpace(g.at(&src.path, src.segment).Text())))
+	}
+	return g.shaped(s.as, src, g.at(&src.path, src.segment))
+}
+
+// shaped reads a value that has parts.
+func (g *reading) shaped(as string, src *source, v hl7.Value) string {
+	switch as {
+	case "name":
+		return g.bounded(src, personName(v))
+	case "staff":
+		return g.bounded(src, staffName(v))
+	case "date":
+		return g.date(src, v)
+	case "time":
+		if t, ok := g.timeAt(src, v); ok {
+			return t.String()
+		}
+	}
+	return ""
+}
+
+// text returns the text at one place, "" if the place's condition does not hold.
+func (g *reading) text(src *source) string {
+	switch {
+	case !g.holds(src.when):
+		return ""
+	case src.fixed:
+		return src.literal
+	}
+	return g.bounded(src, strings.TrimSpace(g.at(&src.path, src.segment).Text()))
+}
+
+func (g *reading) holds(c *condition) bool {
+	if c == nil {
+		return true
+	}
+	v := strings.TrimSpace(g.at(&c.path, c.segment).Text())
+	if len(c.values) == 0 {
+		return v != ""
+	}
+	return slices.ContainsFunc(c.values, func(want string) bool { return strings.EqualFold(v, want) }) != c.not
+}
+
+// bounded leaves out a value that is too long and notes where it stood.
+func (g *reading) bounded(src *source, v string) string {
+	if len(v) > maxValue {
+		g.unread = append(g.unread, src.name)
+		return ""
+	}
+	return v
+}
+
+// translate applies the table of a fact and reports a code that it does not have.
+func (g *reading) translate(s *step, src *source, code string) string {
+	if code == "" || s.table == nil {
+		return code
+	}
+	out, known := s.table.of(code)
+	if !known {
+		g.report(s.table.name, src.name, code)
+	}
+	return out
+}
+
+func (g *reading) report(table, path, code string) {
+	if g.unmapped != nil && !g.quiet {
+		g.unmapped(Unmapped{Table: table, Path: path, Code: presentable(code)})
+	}
+}
+
+// all joins the distinct values of every segment and repetition with commas.
+func (g *reading) all(s *step) string {
+	var out []string
+	size := 0
+	for i := range s.from {
+		src := &s.from[i]
+		if !g.holds(src.when) {
+			continue
+		}
+		for _, v := range g.every(src) {
+			text := v.literal
+			switch {
+			case s.as != "text":
+				text = g.shaped(s.as, src, v.value)
+			case !src.fixed:
+				text = g.translate(s, src, g.bounded(src, strings.TrimSpace(v.value.Text())))
+			}
+			if text == "" || slices.Contains(out, text) {
+				continue
+			}
+			if size += len(text) + 1; size > maxValue {
+				g.unread = append(g.unread, src.name)
+				return strings.Join(out, ",")
+			}
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+type found struct {
+	value   hl7.Value
+	literal string
+}
+
+// every returns the values of a place in all segments of its name and all repetitions.
+func (g *reading) every(src *source) []found {
+	if src.fixed {
+		return []found{{literal: src.literal}}
+	}
+	var out []found
+	part := src.path
+	part.Repetition = 0
+	for i := range g.msg.NumSegments() {
+		s := g.msg.Segment(i)
+		if s.Name() != src.path.Segment {
+			continue
+		}
+		for c := s.Field(src.path.Field).Cursor(); c.Next() && len(out) < maxEvery; {
+			out = append(out, found{value: inField(c.Value(), &part)})
+		}
+	}
+	return out
+}
+
+func (g *reading) count(name string) string {
+	n := 0
+	for i := range g.msg.NumSegments() {
+		if g.msg.Segment(i).Name() == name {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func (g *reading) time(s *step) record.Time {
+	if s == nil {
+		return record.Time{}
+	}
+	for i := range s.from {
+		src := &s.from[i]
+		if src.fixed || !g.holds(src.when) {
+			continue
+		}
+		if t, ok := g.timeAt(src, g.at(&src.path, src.segment)); ok {
+			return t
+		}
+	}
+	return record.Time{}
+}
+
+// timeAt reads a time; a value that is none is noted as unread.
+func (g *reading) timeAt(src *source, v hl7.Value) (record.Time, bool) {
+	text := v.Comp(1).Sub(1).Text()
+	if text == "" {
+		return record.Time{}, false
+	}
+	t, err := hl7.ParseTime(text, g.zone)
+	if err != nil {
+		g.unread = append(g.unread, src.name)
+		return record.Time{}, false
+	}
+	return t, true
+}
+
+// date reads a day as YYYYMMDD, or the part of it that is known.
+func (g *reading) date(src *source, v hl7.Value) string {
+	text := v.Comp(1).Sub(1).Text()
+	if text == "" {
+		return ""
+	}
+	if _, err := hl7.ParseTime(text, g.zone); err != nil {
+		g.unread = append(g.unread, src.name)
+		return ""
+	}
+	n := 0
+	for n < min(len(text), 8) && text[n] >= '0' && text[n] <= '9' {
+		n++
+	}
+	return text[:n]
+}
