@@ -95,7 +95,12 @@ type Bus struct {
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+	dead chan error
 }
+
+// Dead delivers an error, ErrStuck, if the bus can do nothing more in this process. The
+// process should then end, so that what watches over it starts another.
+func (b *Bus) Dead() <-chan error { return b.dead }
 
 // Open connects, starts the embedded server if that is configured, and brings the streams
 // into the form of the topology. The caller closes the bus.
@@ -104,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{cfg: cfg, publishers: map[string]*publisher{}}
+	b := &Bus{cfg: cfg, publishers: map[string]*publisher{}, dead: make(chan error, 1)}
 	if cfg.Dir != "" {
 		b.server, err = StartServer(ServerConfig{Dir: cfg.Dir, Key: cfg.Key, MaxMessage: cfg.Limits.MaxMessage,
 			MaxStore: cfg.MaxStore, Logger: cfg.Logger})

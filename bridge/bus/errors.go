@@ -21,6 +21,9 @@ var (
 	ErrTooLarge = errors.New("bus: message too large")
 	// ErrClosed: the bus was closed.
 	ErrClosed = errors.New("bus: closed")
+	// ErrStuck: the embedded server neither works nor stops. Only a new process helps; nothing
+	// that was acknowledged is lost by ending this one.
+	ErrStuck = errors.New("bus: the embedded server does not stop; end this process and start it again")
 	// ErrSealed: a body does not open under the bus key, or was moved to another subject.
 	ErrSealed = errors.New("bus: body does not open")
 )

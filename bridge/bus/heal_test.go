@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/bridge/topology"
@@ -37,6 +38,30 @@ func TestServerThatStoppedIsStartedAgain(t *testing.T) {
 	s, err := b.js.Stream(t.Context(), topology.StreamReceived)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, s.CachedInfo().State.Msgs, uint64(2))
+}
+
+// A server that does not stop still holds its files: nothing else may be started on them.
+func TestServerThatDoesNotStopEndsTheBus(t *testing.T) {
+	b := openFailing(t, filepath.Join(t.TempDir(), "bus"))
+	let := make(chan struct{})
+	halt := b.server.halt
+	b.server.mu.Lock()
+	b.server.patience = 100 * time.Millisecond
+	b.server.halt = func(srv *server.Server) { <-let; halt(srv) }
+	b.server.mu.Unlock()
+	for range 3 {
+		b.health.observe(topology.StreamReceived, ErrUnavailable)
+		time.Sleep(200 * time.Millisecond)
+	}
+	select {
+	case err := <-b.Dead():
+		require.ErrorIs(t, err, ErrStuck)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "nobody is told")
+	}
+	require.ErrorIs(t, b.server.Restart(), ErrStuck)
+	require.False(t, b.server.Healthy())
+	close(let)
 }
 
 func TestCostLearns(t *testing.T) {

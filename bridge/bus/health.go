@@ -105,7 +105,12 @@ func (b *Bus) watch(ctx context.Context) {
 		}
 		last, pause = time.Now(), min(2*pause, time.Minute)
 		b.cfg.Logger.Warn("bus: embedded server is restarted after failures of its storage")
-		if err := b.server.Restart(); err != nil {
+		err := b.server.Restart()
+		if errors.Is(err, ErrStuck) {
+			b.dead <- err
+			return
+		}
+		if err != nil {
 			b.cfg.Logger.Error("bus: embedded server does not start again", "error", err)
 			continue
 		}
@@ -113,8 +118,16 @@ func (b *Bus) watch(ctx context.Context) {
 	}
 }
 
+// roomToTrim is how many bytes must be free for a purge: far more than it writes, so that no
+// other writer can use them up meanwhile.
+const roomToTrim = 8 << 20
+
 // Trim removes from the hops what all their consumers have acknowledged, and returns how
 // many messages went.
+//
+// A disk without room is left alone: nats-server 2.15 locks itself up for good when it
+// cannot write the marks of a purge (fileStore.compact, with its lock held, calls
+// msgBlock.flushPendingMsgs, which takes the lock again when a write fails).
 func (b *Bus) Trim(ctx context.Context) (removed uint64, err error) {
 	for _, s := range topology.Streams(b.cfg.Limits) {
 		if !s.Flow {
@@ -142,6 +155,9 @@ func (b *Bus) trimStream(ctx context.Context, s topology.Stream) (uint64, error)
 	}
 	first := stream.CachedInfo().State.FirstSeq
 	if stream.CachedInfo().State.Msgs == 0 || floor < first {
+		return 0, nil
+	}
+	if free, err := diskspace.Free(b.cfg.Dir); b.server != nil && err == nil && free < roomToTrim {
 		return 0, nil
 	}
 	if err := purge(ctx, stream, floor+1); err != nil {

@@ -31,6 +31,9 @@ type ServerConfig struct {
 	Logger *slog.Logger
 }
 
+// stopTimeout bounds how long a server may take to close its files.
+const stopTimeout = 30 * time.Second
+
 // startTimeout bounds how long a server may take to recover its files.
 const startTimeout = 60 * time.Second
 
@@ -38,9 +41,13 @@ const startTimeout = 60 * time.Second
 // say) does not recover by itself, so Restart exists. Its methods are safe for concurrent
 // use.
 type Server struct {
-	cfg ServerConfig
-	mu  sync.Mutex
-	srv *server.Server // nil while stopped
+	cfg      ServerConfig
+	mu       sync.Mutex
+	srv      *server.Server // nil while stopped
+	halt     func(*server.Server)
+	patience time.Duration // for halt
+	// stuck says that a server was given up that did not stop.
+	stuck bool
 }
 
 // StartServer starts a server and returns when it takes connections. The caller stops it.
@@ -51,7 +58,10 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	if err := fsatomic.MkdirPrivate(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("bus: folder of the embedded server: %w", err)
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, patience: stopTimeout, halt: func(srv *server.Server) {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}}
 	return s, s.start()
 }
 
@@ -130,28 +140,46 @@ func (s *Server) Healthy() bool {
 	return s.srv != nil && s.srv.Running() && s.srv.JetStreamEnabled()
 }
 
-// Restart stops the server and starts it on the same files.
+// Restart stops the server and starts it on the same files. ErrStuck says that it does not
+// stop.
 func (s *Server) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop()
+	if err := s.stop(); err != nil {
+		return err
+	}
 	return s.start()
 }
 
-// Stop stops the server and waits until its files are closed.
+// Stop stops the server and waits until its files are closed, or gives it up.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop()
+	_ = s.stop() // stuck: the end of the process frees the files
 }
 
-func (s *Server) stop() {
-	if s.srv == nil {
-		return
+// stop ends the server. One that does not end still holds the files, so no other may be
+// started on them in this process.
+func (s *Server) stop() error {
+	if s.stuck {
+		return ErrStuck
 	}
-	s.srv.Shutdown()
-	s.srv.WaitForShutdown()
+	if s.srv == nil {
+		return nil
+	}
+	ended := make(chan struct{})
+	go func(srv *server.Server) {
+		s.halt(srv)
+		close(ended)
+	}(s.srv)
 	s.srv = nil
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(s.patience):
+		s.stuck = true
+		return ErrStuck
+	}
 }
 
 // serverLog passes warnings and errors of the server on. They name streams and files.

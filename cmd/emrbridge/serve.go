@@ -83,6 +83,14 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 		return err
 	}
 	group.Go(wait)
+	group.Go(func() error {
+		select {
+		case err := <-s.bus.Dead():
+			return err
+		case <-run.Done():
+			return nil
+		}
+	})
 	if err := pipeline.Start(run); err != nil {
 		return err
 	}
