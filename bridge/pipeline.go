@@ -24,6 +24,7 @@ import (
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/guard"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/recordstore"
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
@@ -52,6 +53,7 @@ type Deps struct {
 	Bus        *bus.Bus
 	Custody    keystore.Custody
 	Store      recordstore.Store
+	Patients   *patientindex.Index // nil: each number of a patient stands for itself
 	Anchorer   anchorer
 	Registrar  registrar
 	ControlIDs controlIDs // nil: duplicates are recognised by their record id alone
@@ -202,6 +204,9 @@ func (p *Pipeline) sealDeps() seal.Deps {
 		Provider: d.Provider, Now: d.Now}
 	if d.Claims != nil {
 		deps.Claims = d.Claims
+	}
+	if d.Patients != nil {
+		deps.Patients = d.Patients
 	}
 	return deps
 }

@@ -48,6 +48,9 @@ func (p *Pipeline) reconcileOnce(ctx context.Context, before time.Time) (seal.Re
 	}
 	c := seal.Reconciler{Custody: p.deps.Custody, Store: p.deps.Store, Bus: p.deps.Bus, Provider: p.deps.Provider,
 		OnBus: func(id record.ID) bool { return onBus[id] }}
+	if p.deps.Patients != nil {
+		c.Patients = p.deps.Patients
+	}
 	return c.Run(ctx, before)
 }
 

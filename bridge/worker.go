@@ -14,6 +14,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/bridge/bus"
 	"github.com/emrbridge/emrbridge/bridge/stage"
+	"github.com/emrbridge/emrbridge/bridge/topology"
 )
 
 // worker runs one stage: it pulls messages of one consumer, gives them to the handler in
@@ -27,6 +28,8 @@ import (
 //     until it is done or set aside, nothing is handed back to the server to come later, and
 //     when a delivery was missed, or at start, delivery begins again at the oldest message
 //     that is not done.
+//   - With lanes, a message that joins or parts identities is alone: it waits for everything
+//     before it and holds up everything after it (see barrier.go).
 //   - A message that fails for its own sake is set aside after a bounded number of tries and
 //     holds up its lane no longer than that.
 //   - A neighbour's absence is nobody's failure: the stage waits (gate) and goes on by itself.
@@ -44,9 +47,10 @@ type worker struct {
 	log     *slog.Logger
 	tune    tuning
 
-	gate *gate
-	held held
-	wg   sync.WaitGroup // lanes and single items
+	gate   *gate
+	held   held
+	flight flight         // in lanes
+	wg     sync.WaitGroup // lanes and single items
 }
 
 // tuning holds times and bounds that tests shorten.
@@ -101,18 +105,24 @@ func (w *worker) run(stop, kill context.Context) {
 		w.wg.Go(func() {
 			for it := range queues[i] {
 				w.work(stop, kill, it)
+				w.flight.leave()
 			}
 		})
 	}
 	beat, stopBeat := context.WithCancel(context.Background())
 	var beating sync.WaitGroup
 	beating.Go(func() { w.heartbeat(beat) })
-	w.pull(stop, func(it *item, lane uint64) {
-		if w.lanes == 0 {
+	w.pull(stop, func(it *item, meta topology.Meta) {
+		switch {
+		case w.lanes == 0:
 			w.wg.Go(func() { w.work(stop, kill, it) })
-			return
+		case isBarrier(meta):
+			_ = w.flight.drained(stop) // when the stage stops, work leaves the item on the stream
+			w.work(stop, kill, it)
+		default:
+			w.flight.enter()
+			queues[meta.Lane%uint64(w.lanes)] <- it
 		}
-		queues[lane%uint64(w.lanes)] <- it
 	})
 	for _, q := range queues {
 		close(q)
@@ -126,7 +136,7 @@ func (w *worker) run(stop, kill context.Context) {
 const laneQueue = 4096
 
 // pull takes messages and dispatches them until ctx ends.
-func (w *worker) pull(ctx context.Context, dispatch func(*item, uint64)) {
+func (w *worker) pull(ctx context.Context, dispatch func(*item, topology.Meta)) {
 	pause := w.tune.retryMin
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -156,7 +166,7 @@ var errGap = errors.New("a delivery was lost")
 
 // session pulls until something fails. It begins with the oldest message that was not
 // acknowledged; what is in hand or done is recognised.
-func (w *worker) session(ctx context.Context, dispatch func(*item, uint64)) error {
+func (w *worker) session(ctx context.Context, dispatch func(*item, topology.Meta)) error {
 	js := w.bus.JetStream()
 	c, err := js.Consumer(ctx, w.stream, w.consumer)
 	if err != nil {
@@ -197,7 +207,7 @@ func (w *worker) session(ctx context.Context, dispatch func(*item, uint64)) erro
 const pullAhead = 256
 
 // accept takes a delivered message in hand, unless it is there already or done.
-func (w *worker) accept(m jetstream.Msg, info *jetstream.MsgMetadata, dispatch func(*item, uint64)) {
+func (w *worker) accept(m jetstream.Msg, info *jetstream.MsgMetadata, dispatch func(*item, topology.Meta)) {
 	it := &item{msg: m, seq: info.Sequence.Stream, at: info.Timestamp, size: int64(len(m.Data())) + 1024}
 	switch w.held.take(it) {
 	case takenDone: // its acknowledgement was lost
@@ -207,7 +217,7 @@ func (w *worker) accept(m jetstream.Msg, info *jetstream.MsgMetadata, dispatch f
 		if err != nil {
 			w.log.Error("message with malformed headers", "stage", w.name, "seq", it.seq, "error", err)
 		}
-		dispatch(it, meta.Meta.Lane)
+		dispatch(it, meta.Meta)
 	}
 }
 

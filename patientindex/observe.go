@@ -32,14 +32,20 @@ func (x *Index) Observe(ctx context.Context, e Evidence) (Filing, error) {
 	return x.change(ctx, e, func(s *step) (node, error) { return s.observe(ids) })
 }
 
-// Filed returns what came of a record earlier, if it changed something or was an incident;
-// known is false for others.
-func (x *Index) Filed(ctx context.Context, id record.ID) (f Filing, known bool, err error) {
+// Filed returns how a record was filed that is sealed under a tag already, and teaches the
+// index nothing: evidence that comes again after a later merge must not contradict it.
+func (x *Index) Filed(ctx context.Context, id record.ID, tag evidence.Tag) (Filing, error) {
 	if err := x.enter(ctx); err != nil {
-		return Filing{}, false, err
+		return Filing{}, err
 	}
 	defer x.leave()
-	return x.reads.outcome(ctx, id)
+	f, _, err := x.reads.outcome(ctx, id)
+	if err != nil {
+		return Filing{}, err
+	}
+	f.Tag = tag
+	f.Registration, err = x.reads.registration(ctx, tag)
+	return f, err
 }
 
 // change runs a step of the writer, unless the record did its step before.
@@ -75,6 +81,7 @@ type step struct {
 	evidence Evidence
 	filing   *Filing
 	event    string // of the merge message, else that of the record
+	noted    bool   // a change was noted
 }
 
 // before finds the outcome of a record that was here already.
@@ -96,7 +103,7 @@ func (s *step) before() (bool, error) {
 // remember keeps an outcome that changed or told something. Without one, doing it again
 // finds the index as it is now and the record in the store.
 func (s *step) remember(n node) error {
-	if len(s.filing.Links) == 0 && len(s.filing.Incidents) == 0 {
+	if !s.noted && len(s.filing.Links) == 0 && len(s.filing.Incidents) == 0 {
 		return nil
 	}
 	text, err := encodeTold(*s.filing)
@@ -302,6 +309,7 @@ func (s *step) fits(child, parent, top node) (bool, error) {
 
 // note keeps a change for the history; child and parent are empty if nothing was moved.
 func (s *step) note(c changeOf, child, parent node, order uint64) error {
+	s.noted = true
 	event := s.event
 	if event == "" {
 		event = s.evidence.Event

@@ -13,12 +13,14 @@ import (
 
 // readStatements are prepared on the reading connections.
 type readStatements struct {
-	outcomeOf, placeOf, sameRoot *sql.Stmt
+	outcomeOf, placeOf, sameRoot, registrationOf *sql.Stmt
 }
 
 // upward is the query part of all nodes from one up to its root, with their distance.
+//
+//nolint:gosec // SQL, no secret
 const upward = `WITH RECURSIVE a(id, d) AS (VALUES (?, 0) UNION SELECT node.parent, a.d + 1 FROM node JOIN a ON node.id = a.id
-	WHERE node.parent IS NOT NULL AND a.d < 1000) ` //nolint:gosec // SQL, no secret
+	WHERE node.parent IS NOT NULL AND a.d < 1000) `
 
 func prepareReads(ctx context.Context, db *sql.DB) (s readStatements, err error) {
 	for _, p := range []struct {
@@ -27,6 +29,7 @@ func prepareReads(ctx context.Context, db *sql.DB) (s readStatements, err error)
 	}{
 		{&s.outcomeOf, "SELECT node.tag, node.registration, outcome.told FROM outcome JOIN node ON node.id = outcome.node WHERE record = ?"},
 		{&s.placeOf, `SELECT i.node, i.doubt, node.tag, node.registration FROM identifier i JOIN node ON node.id = i.node WHERE i.token = ?`},
+		{&s.registrationOf, "SELECT registration FROM node WHERE tag = ?"},
 		{&s.sameRoot, upward + `, b(id, d) AS (VALUES (?, 0) UNION SELECT node.parent, b.d + 1 FROM node JOIN b ON node.id = b.id
 			WHERE node.parent IS NOT NULL AND b.d < 1000) SELECT count(*) FROM a JOIN b ON a.id = b.id`},
 	} {
@@ -39,7 +42,7 @@ func prepareReads(ctx context.Context, db *sql.DB) (s readStatements, err error)
 
 func (s readStatements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.outcomeOf, s.placeOf, s.sameRoot} {
+	for _, stmt := range []*sql.Stmt{s.outcomeOf, s.placeOf, s.sameRoot, s.registrationOf} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
@@ -80,6 +83,17 @@ func (s readStatements) place(ctx context.Context, token keystore.Token) (p plac
 	copy(p.tag[:], tag)
 	copy(p.registration[:], registration)
 	return p, true, nil
+}
+
+// registration returns the digest of T_R of a tag, zero if the index does not know it.
+func (s readStatements) registration(ctx context.Context, tag evidence.Tag) (d evidence.Digest, err error) {
+	var b []byte
+	err = s.registrationOf.QueryRowContext(ctx, tag[:]).Scan(&b)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return d, fmt.Errorf("patientindex: read: %w", mapError(err))
+	}
+	copy(d[:], b)
+	return d, nil
 }
 
 // samePerson reports whether two nodes have an ancestor in common.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"modernc.org/sqlite"
+
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/record"
 )
@@ -33,6 +35,18 @@ var (
 	// ErrMerge: metadata of a merge that cannot be read.
 	ErrMerge = errors.New("patientindex: merge is malformed")
 )
+
+// Failed reports an error of the index itself: the disk, or a closed index. It passes
+// without the record changing.
+func Failed(err error) bool {
+	for _, e := range []error{ErrFull, ErrClosed, ErrCorrupt, ErrInUse, ErrReadOnly} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var database *sqlite.Error
+	return errors.As(err, &database)
+}
 
 // Evidence is what one record says about who is who.
 type Evidence struct {
@@ -131,6 +145,11 @@ func MergesOf(r *record.Record) (list []Merge, err error) {
 		}
 	}
 	return list, err
+}
+
+// HasMerge reports whether a record asks for persons to be merged or parted.
+func HasMerge(r *record.Record) bool {
+	return r.Metadata[MetadataKey] != "" || r.Metadata[MetadataKey+".move"] != ""
 }
 
 func parseMerge(text string) (m Merge, err error) {

@@ -97,6 +97,7 @@ func (s *step) madeBy(of record.ID) (list []undone, err error) {
 // undo takes back one change and returns the node that stands alone again. A number whose
 // join by evidence is undone stays in doubt, or the next message would join it again.
 func (s *step) undo(c undone) (node, error) {
+	s.noted = true
 	order, err := s.nextOrder()
 	if err != nil {
 		return node{}, err

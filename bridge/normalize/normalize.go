@@ -25,6 +25,7 @@ import (
 	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/stage"
 	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/record"
 )
 
@@ -152,6 +153,7 @@ func (h *handler) parse(ctx context.Context, m bus.Message, raw []byte, charset 
 // next hands a record on.
 func (h *handler) next(meta topology.Meta, r *record.Record, body []byte) []bus.Message {
 	meta.Stage, meta.Code, meta.Kind, meta.At = stage.Normalized, "", r.Kind, h.d.Now().Truncate(time.Millisecond)
+	meta.Barrier = patientindex.HasMerge(r)
 	return []bus.Message{{Subject: topology.Normalized, Meta: meta, Body: body}}
 }
 

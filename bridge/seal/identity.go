@@ -7,6 +7,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/record"
 )
 
@@ -21,14 +22,77 @@ var localOrder = []record.IdentifierType{
 // a key of its own, since what was acknowledged must not be dropped for that.
 const typeUnnamed = "unnamed-record"
 
-// patient is who a record belongs to, as the ledger knows it.
+// patients is the patient index; patientindex.Index is one.
+type patients interface {
+	Observe(ctx context.Context, e patientindex.Evidence) (patientindex.Filing, error)
+	Merge(ctx context.Context, e patientindex.Evidence, merges ...patientindex.Merge) (patientindex.Filing, error)
+	Filed(ctx context.Context, id record.ID, tag evidence.Tag) (patientindex.Filing, error)
+}
+
+// patient is who a record belongs to, as the ledger knows it, with what the record says
+// about who is who.
 type patient struct {
 	tag          evidence.Tag
 	registration evidence.Digest // of T_R
+	links        []patientindex.Link
+	incidents    []patientindex.Code
 }
 
-// identify derives tag and T_R digest of the record's patient. A resident number that fails
-// its check is passed over: a typing error at the front desk must not stop a record.
+func patientOf(f patientindex.Filing) patient {
+	return patient{tag: f.Tag, registration: f.Registration, links: f.Links, incidents: f.Incidents}
+}
+
+// who files a record that is not in the store: the index learns from it. Without an index
+// each number stands for itself.
+func who(ctx context.Context, c custody, index patients, r *record.Record) (patient, error) {
+	if index == nil {
+		return identify(ctx, c, r)
+	}
+	e := patientindex.Evidence{Record: r.ID, Event: r.Kind, At: r.EventTime.UnixMilli, Identifiers: r.Patient.Identifiers}
+	merges, unread := patientindex.MergesOf(r)
+	var f patientindex.Filing
+	var err error
+	if len(merges) > 0 {
+		f, err = index.Merge(ctx, e, merges...)
+	} else {
+		f, err = index.Observe(ctx, e)
+	}
+	if errors.Is(err, patientindex.ErrUnnamed) {
+		return identify(ctx, c, r)
+	}
+	if err != nil {
+		return patient{}, err
+	}
+	p := patientOf(f)
+	if unread != nil {
+		p.incidents = append(p.incidents, patientindex.MergeUnreadable)
+	}
+	return p, nil
+}
+
+// filed files a record again that is in the store under a tag: nothing is learned from it.
+func filed(ctx context.Context, c custody, index patients, r *record.Record, tag evidence.Tag) (patient, error) {
+	if index == nil {
+		p, err := identify(ctx, c, r)
+		p.tag = tag
+		return p, err
+	}
+	f, err := index.Filed(ctx, r.ID, tag)
+	if err != nil || !f.Registration.IsZero() {
+		return patientOf(f), err
+	}
+	// The index does not know the tag: it was made anew, or the record names nobody.
+	p, err := identify(ctx, c, r)
+	if err != nil || p.tag != tag {
+		return patientOf(f), err
+	}
+	p.links, p.incidents = f.Links, f.Incidents
+	return p, nil
+}
+
+// identify derives tag and T_R digest of the record's patient from its best number alone. A
+// resident number that fails its check is passed over: a typing error at the front desk must
+// not stop a record.
 func identify(ctx context.Context, c custody, r *record.Record) (patient, error) {
 	var last error
 	for _, who := range identities(r) {

@@ -38,25 +38,24 @@ func (h *handler) large(ctx context.Context, m bus.Message) ([]bus.Message, erro
 	if err != nil {
 		return nil, err
 	}
-	who, err := identify(ctx, h.d.Custody, r)
-	if err != nil {
-		return nil, custodyError(ctx, err)
-	}
-	item, err := h.d.Store.Stat(ctx, r.ID)
-	if errors.Is(err, recordstore.ErrNotFound) {
-		item, err = h.sealLarge(ctx, ref, r, who.tag)
-	} else if err != nil {
-		err = h.storeError(ctx, err)
-	}
+	item, p, known, err := h.known(ctx, r)
 	if err != nil {
 		return nil, err
+	}
+	if !known {
+		if p, err = who(ctx, h.d.Custody, h.d.Patients, r); err != nil {
+			return nil, custodyError(ctx, err)
+		}
+		if item, err = h.sealLarge(ctx, ref, r, p.tag); err != nil {
+			return nil, err
+		}
 	}
 	if err := h.d.Claims.Remove(ref.Claim); err != nil {
 		return nil, stage.Retry(CodeClaim, err)
 	}
 	meta := m.Meta
 	meta.Claim = "" // the body of emr.stored is no reference
-	return []bus.Message{storedMessage(meta, item, who.registration, h.d.Now())}, nil
+	return handOn(meta, item, p, h.d.Now()), nil
 }
 
 // readLarge reads reference and envelope. Nothing is rejected here: the body was

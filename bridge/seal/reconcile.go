@@ -32,6 +32,7 @@ type Reconciler struct {
 	Custody  keys
 	Store    recordstore.Store
 	Bus      publisher
+	Patients patients          // as in Deps
 	Provider smcrypto.Provider // nil: the default one
 	// OnBus reports whether a message for a record waits on emr.stored.
 	OnBus func(record.ID) bool
@@ -87,13 +88,13 @@ func (c Reconciler) Run(ctx context.Context, before time.Time) (Reconciled, erro
 }
 
 func (c Reconciler) putBack(ctx context.Context, it recordstore.Item, r *record.Record) error {
-	who, err := identify(ctx, c.Custody, r)
+	p, err := filed(ctx, c.Custody, c.Patients, r, it.Tag)
 	if err != nil {
 		return err
 	}
 	meta := topology.Meta{Record: it.ID, Kind: it.Kind, Sender: r.Sender, ControlID: r.ControlID, MediaType: r.MediaType,
 		ReceivedAt: time.UnixMilli(r.ReceivedAt)}
-	m := storedMessage(meta, it, who.registration, time.Now())
+	m := storedMessage(meta, it, p, time.Now())
 	m.Meta.Stage = stage.Recovered
 	return c.Bus.Publish(ctx, m)
 }

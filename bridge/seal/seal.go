@@ -5,14 +5,17 @@
 // The steps, for each record:
 //
 //  1. The canonical bytes are read back, and must belong to the id they travel under.
-//  2. Custody derives the patient's tag and the digest of T_R, and makes K_p if the patient
+//  2. The patient index says to whom the record belongs, learns from its numbers and carries
+//     out merges. A merge holds up the stage (see the runtime in package bridge), so that what
+//     came before it is filed before it. What the ledger is to be told goes along.
+//  3. Custody derives the patient's tag and the digest of T_R, and makes K_p if the patient
 //     is new. Nothing here needs the ledger, so a ledger outage never stops sealing: T_R goes
 //     along to the anchor stage, which registers the patient before the record.
-//  3. K_r is derived, the seal statement signed, EMR ‖ signature encrypted.
-//  4. The store takes the sealed bytes unless the id is taken; it answers with what is there.
+//  4. K_r is derived, the seal statement signed, EMR ‖ signature encrypted.
+//  5. The store takes the sealed bytes unless the id is taken; it answers with what is there.
 //     A record that is sealed again after a crash has other ciphertext (fresh nonces), so what
 //     the store already holds is what is anchored, and the new ciphertext is thrown away.
-//  5. The entry of what the store holds goes on.
+//  6. The entry of what the store holds goes on.
 //
 // Invariant: an entry on emr.stored names bytes that the store has on disk.
 package seal
@@ -29,6 +32,7 @@ import (
 	"github.com/emrbridge/emrbridge/bridge/topology"
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/record"
 	"github.com/emrbridge/emrbridge/recordstore"
 	"github.com/emrbridge/emrbridge/smcrypto"
@@ -41,6 +45,7 @@ const Name = "seal"
 const (
 	NeighbourKeystore = "keystore"
 	NeighbourStore    = "record store"
+	NeighbourPatients = "patient index"
 )
 
 // Reason codes.
@@ -79,9 +84,11 @@ type Deps struct {
 	HospitalMSP    string
 	Custody        custody
 	Store          store
-	Claims         bodies            // nil: records with large bodies are parked
-	Provider       smcrypto.Provider // nil: the default one
-	Now            func() time.Time  // nil: time.Now
+	// Patients is the patient index; without one each number stands for itself.
+	Patients patients
+	Claims   bodies            // nil: records with large bodies are parked
+	Provider smcrypto.Provider // nil: the default one
+	Now      func() time.Time  // nil: time.Now
 }
 
 // New returns the handler of the stage.
@@ -109,25 +116,60 @@ func (h *handler) Handle(ctx context.Context, m bus.Message) ([]bus.Message, err
 	if err != nil {
 		return nil, err
 	}
-	who, err := identify(ctx, h.d.Custody, r)
-	if err != nil {
-		return nil, custodyError(ctx, err)
-	}
-	draft, sealed, err := h.seal(ctx, r, m.Body, who.tag)
+	item, p, known, err := h.known(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	item, _, err := h.d.Store.Put(ctx, draft, sealed)
+	if known {
+		return handOn(m.Meta, item, p, h.d.Now()), nil
+	}
+	if p, err = who(ctx, h.d.Custody, h.d.Patients, r); err != nil {
+		return nil, custodyError(ctx, err)
+	}
+	draft, sealed, err := h.seal(ctx, r, m.Body, p.tag)
 	if err != nil {
+		return nil, err
+	}
+	if item, _, err = h.d.Store.Put(ctx, draft, sealed); err != nil {
 		return nil, h.storeError(ctx, err)
 	}
-	return []bus.Message{storedMessage(m.Meta, item, who.registration, h.d.Now())}, nil
+	return handOn(m.Meta, item, p, h.d.Now()), nil
 }
 
-// storedMessage hands on what the store holds.
-func storedMessage(meta topology.Meta, item recordstore.Item, registration evidence.Digest, now time.Time) bus.Message {
+// known finds a record that the store has already: the message comes again after a crash.
+// The patient index must not learn from it anew, since a merge may have come in between.
+func (h *handler) known(ctx context.Context, r *record.Record) (recordstore.Item, patient, bool, error) {
+	item, err := h.d.Store.Stat(ctx, r.ID)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		return item, patient{}, false, nil
+	}
+	if err != nil {
+		return item, patient{}, false, h.storeError(ctx, err)
+	}
+	p, err := filed(ctx, h.d.Custody, h.d.Patients, r, item.Tag)
+	if err != nil {
+		return item, p, false, custodyError(ctx, err)
+	}
+	return item, p, true, nil
+}
+
+// handOn hands on what the store holds, and tells what the patient index found amiss.
+func handOn(meta topology.Meta, item recordstore.Item, p patient, now time.Time) []bus.Message {
+	out := []bus.Message{storedMessage(meta, item, p, now)}
+	for _, code := range p.incidents {
+		told := out[0].Meta
+		told.Stage, told.Code = stage.Incident, string(code)
+		out = append(out, bus.Message{Subject: topology.Trail, Meta: told})
+	}
+	return out
+}
+
+// storedMessage is the message about what the store holds.
+func storedMessage(meta topology.Meta, item recordstore.Item, p patient, now time.Time) bus.Message {
 	meta.Stage, meta.Code, meta.Tag, meta.At = stage.Stored, "", item.Tag.String(), now.Truncate(time.Millisecond)
-	return bus.Message{Subject: topology.Stored, Meta: meta, Body: Stored{Entry: item.Entry(), Registration: registration}.Encode()}
+	meta.Barrier = false
+	return bus.Message{Subject: topology.Stored, Meta: meta,
+		Body: Stored{Entry: item.Entry(), Registration: p.registration, Links: p.links}.Encode()}
 }
 
 func (h *handler) read(m bus.Message) (*record.Record, error) {
@@ -224,6 +266,8 @@ func custodyError(ctx context.Context, err error) error {
 		return stage.Park(CodeKeyDestroyed, err)
 	case errors.Is(err, keystore.ErrNoKey):
 		return stage.Retry(CodeSeal, err)
+	case patientindex.Failed(err):
+		return stage.Unavailable(NeighbourPatients, err)
 	}
 	return stage.Unavailable(NeighbourKeystore, err)
 }

@@ -33,6 +33,7 @@ const (
 	HeaderBlock      = "Emr-Block"       // block number
 	HeaderQuarantine = "Emr-Quarantine"  // id of the quarantined bytes
 	HeaderOrigin     = "Emr-Origin"      // subject a parked item came from
+	HeaderBarrier    = "Emr-Barrier"     // 1: the message says who is who, and is alone in an ordered stage
 	HeaderClaim      = "Emr-Claim"       // claim of a body that is too long for the bus, 32 hexadecimal digits
 )
 
@@ -65,6 +66,8 @@ type Meta struct {
 	Block      uint64
 	Quarantine string
 	Origin     string
+	// Barrier is set for a message that joins or parts identities.
+	Barrier bool
 	// Claim is set where the body of the message is a reference; see package claims.
 	Claim string
 }
@@ -94,6 +97,9 @@ func (m Meta) Header() nats.Header {
 	text(HeaderQuarantine, m.Quarantine, MaxName)
 	text(HeaderOrigin, m.Origin, MaxName)
 	text(HeaderClaim, m.Claim, MaxName)
+	if m.Barrier {
+		h[HeaderBarrier] = []string{"1"}
+	}
 	h[HeaderLane] = []string{fmt.Sprintf("%016x", m.Lane)}
 	millis(h, HeaderReceivedAt, m.ReceivedAt)
 	millis(h, HeaderAt, m.At)
@@ -151,7 +157,7 @@ func MetaOf(h nats.Header) (Meta, error) {
 		MediaType: r.text(HeaderMediaType), Charset: r.text(HeaderCharset), Peer: r.text(HeaderPeer),
 		Stage: r.text(HeaderStage), Tag: r.text(HeaderTag), Code: r.text(HeaderCode), Batch: r.text(HeaderBatch),
 		Tx: r.text(HeaderTx), Quarantine: r.text(HeaderQuarantine), Origin: r.text(HeaderOrigin),
-		Claim: r.text(HeaderClaim),
+		Claim: r.text(HeaderClaim), Barrier: r.get(HeaderBarrier) == "1",
 		Lane:  r.number(HeaderLane, 16), Block: r.number(HeaderBlock, 10),
 		ReceivedAt: r.time(HeaderReceivedAt), At: r.time(HeaderAt),
 	}
