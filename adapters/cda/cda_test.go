@@ -1,0 +1,288 @@
+package cda_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/emrbridge/emrbridge/adapters/cda"
+	"github.com/emrbridge/emrbridge/adapters/cda/cdaexample"
+	"github.com/emrbridge/emrbridge/adapters/cda/safexml"
+	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/record"
+)
+
+func render(t *testing.T, code string, change func(*cda.Document)) []byte {
+	t.Helper()
+	typ, ok := cda.TypeByCode(code)
+	require.True(t, ok)
+	d := cdaexample.Document(typ, 1)
+	if change != nil {
+		change(d)
+	}
+	b, err := cda.Render(d, cda.Roots{})
+	require.NoError(t, err)
+	return b
+}
+
+func TestTypes(t *testing.T) {
+	all := cda.Types()
+	require.Len(t, all, 53)
+	for i, typ := range all {
+		require.Equal(t, fmt.Sprintf("C%04d", i+1), typ.Code)
+		require.Equal(t, fmt.Sprintf("2.16.156.10011.2.1.1.%d", 21+i), typ.Template())
+		got, ok := cda.TypeByTemplate(typ.Template())
+		require.True(t, ok)
+		require.Same(t, typ, got)
+		require.NotEmpty(t, typ.Sections())
+		require.NotEmpty(t, typ.PatientRoots)
+	}
+	for _, wrong := range []string{"", "C0000", "C0054", "C1", "c0001", "C001", "C00001"} {
+		_, ok := cda.TypeByCode(wrong)
+		require.False(t, ok, wrong)
+	}
+	for _, wrong := range []string{"", "2.16.156.10011.2.1.1.20", "2.16.156.10011.2.1.1.74", "2.16.156.10011.2.1.1.021", "1.21"} {
+		_, ok := cda.TypeByTemplate(wrong)
+		require.False(t, ok, wrong)
+	}
+}
+
+// Every type renders, is read back with the same facts, and passes the strict rules.
+func TestEveryTypeRoundTrips(t *testing.T) {
+	for _, typ := range cda.Types() {
+		t.Run(typ.Code, func(t *testing.T) {
+			for seed := range uint64(3) {
+				d := cdaexample.Document(typ, seed)
+				b, err := cda.Render(d, cda.Roots{})
+				require.NoError(t, err)
+				back, err := cda.Parse(b, cda.ReadOptions{})
+				require.NoError(t, err)
+				require.Same(t, typ, back.Type)
+				require.Empty(t, cda.Validate(back, cda.Partner{Strict: true}))
+				again, err := cda.Render(back, cda.Roots{})
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(b, again))
+				require.Equal(t, d.Patient.IDs, back.Patient.IDs)
+				require.Equal(t, d.Patient.Name, back.Patient.Name)
+				require.Len(t, back.Sections, len(d.Sections))
+			}
+		})
+	}
+}
+
+func TestExamplesDiffer(t *testing.T) {
+	typ, _ := cda.TypeByCode("C0001")
+	require.Equal(t, cdaexample.Document(typ, 7), cdaexample.Document(typ, 7))
+	require.NotEqual(t, cdaexample.Document(typ, 7).ID, cdaexample.Document(typ, 8).ID)
+}
+
+func rules(issues []cda.Issue, s cda.Severity) []string {
+	var out []string
+	for _, i := range issues {
+		if i.Severity == s {
+			out = append(out, i.Rule)
+		}
+	}
+	return out
+}
+
+func TestValidateFinds(t *testing.T) {
+	whole := string(render(t, "C0039", nil))
+	for _, c := range []struct {
+		name, old, new, rule string
+		severity             cda.Severity
+		path                 string
+	}{
+		{"template of another type", `<templateId root="2.16.156.10011.2.1.1.59"`, `<templateId root="2.16.156.10011.2.1.1.60"`, "template-code", cda.Err, "/ClinicalDocument/code"},
+		{"code of another type", `code="C0039"`, `code="C0001"`, "template-code", cda.Err, "/ClinicalDocument/code"},
+		{"no template", `  <templateId root="2.16.156.10011.2.1.1.59"/>` + "\n", "", "template", cda.Err, "/ClinicalDocument/templateId"},
+		{"other code system", `codeSystem="2.16.156.10011.2.4"`, `codeSystem="2.16.156.10011.2.5"`, "code-system", cda.Err, "/ClinicalDocument/code"},
+		{"title", "<title>上级医师查房记录", "<title>查房", "title", cda.Warning, "/ClinicalDocument/title"},
+		{"gender", `administrativeGenderCode code="2"`, `administrativeGenderCode code="3"`, "gender", cda.Err, "/ClinicalDocument/recordTarget/patientRole/patient/administrativeGenderCode"},
+		{"gender's name", `displayName="女性"`, `displayName="男性"`, "code-name", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/administrativeGenderCode"},
+		{"resident id", `extension="990000196407164127"`, `extension="990000196407164128"`, "resident-id", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/id"},
+		{"birth", `birthTime value="19640716"`, `birthTime value="19641316"`, "birth", cda.Err, "/ClinicalDocument/recordTarget/patientRole/patient/birthTime"},
+		{"birth and number", `birthTime value="19640716"`, `birthTime value="19640717"`, "resident-id", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/birthTime"},
+		{"age", `unit="岁"`, `unit="年"`, "age", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/age"},
+		{"time", `effectiveTime value="20231227210220"`, `effectiveTime value="20231327210220"`, "timestamp", cda.Err, "/ClinicalDocument/effectiveTime"},
+		{"root", `root="2.16.156.10011.1.12" extension`, `root="1.2..3" extension`, "oid", cda.Err, "/ClinicalDocument/recordTarget/patientRole/id"},
+		{"other root", `root="2.16.156.10011.1.12" extension`, `root="1.2.3" extension`, "patient-root", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/id"},
+		{"realm", `realmCode code="CN"`, `realmCode code="US"`, "realm", cda.Warning, "/ClinicalDocument/realmCode"},
+		{"confidentiality", `confidentialityCode code="N"`, `confidentialityCode code="X"`, "code-table", cda.Err, "/ClinicalDocument/confidentialityCode"},
+		{"custodian", `extension="12990000MB00000001"`, `extension="12990000"`, "custodian-id", cda.Warning, "/ClinicalDocument/custodian/assignedCustodian/representedCustodianOrganization/id"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(whole, c.old, c.new, 1)
+			require.NotEqual(t, whole, text)
+			d, err := cda.Parse([]byte(text), cda.ReadOptions{})
+			require.NoError(t, err)
+			issues := cda.Validate(d, cda.Partner{})
+			require.Contains(t, rules(issues, c.severity), c.rule)
+			for _, i := range issues {
+				if i.Rule == c.rule {
+					require.Equal(t, c.path, i.Path)
+				}
+			}
+			require.Equal(t, c.severity == cda.Warning, cda.Valid(issues))
+			require.True(t, cda.Valid(cda.Validate(d, cda.Partner{Allow: []string{c.rule}})))
+			if c.severity == cda.Warning {
+				require.False(t, cda.Valid(cda.Validate(d, cda.Partner{Strict: true})), "strict rules refuse it")
+			}
+		})
+	}
+}
+
+func TestOrderOfHeader(t *testing.T) {
+	text := string(render(t, "C0039", nil))
+	setID := text[strings.Index(text, "  <setId>"):strings.Index(text, "  <versionNumber>")]
+	text = strings.Replace(text, setID, "", 1)
+	text = strings.Replace(text, "  <title>", setID+"  <title>", 1)
+	d, err := cda.Parse([]byte(text), cda.ReadOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"order"}, rules(cda.Validate(d, cda.Partner{}), cda.Warning))
+}
+
+func TestReadForms(t *testing.T) {
+	plain := render(t, "C0032", nil)
+	text := string(plain)
+	gb, _ := hl7.CharsetByName("GB18030")
+	encoded, err := gb.Encode([]byte(strings.Replace(text, `encoding="UTF-8"`, `encoding="gb18030"`, 1)))
+	require.NoError(t, err)
+	prefixed := strings.NewReplacer("</", "</v3:", "<", "<v3:", "<?", "<?").Replace(text[strings.Index(text, "<ClinicalDocument"):])
+	prefixed = strings.Replace(prefixed, `xmlns="urn:hl7-org:v3"`, `xmlns:v3="urn:hl7-org:v3"`, 1)
+	want, err := cda.Parse(plain, cda.ReadOptions{})
+	require.NoError(t, err)
+	for name, raw := range map[string][]byte{
+		"byte order mark": append([]byte("\xef\xbb\xbf"), plain...),
+		"gb18030":         encoded,
+		"prefixes":        []byte(prefixed),
+		"CRLF":            []byte(strings.ReplaceAll(text, "\n", "\r\n")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := cda.Parse(raw, cda.ReadOptions{})
+			require.NoError(t, err)
+			require.Equal(t, want.Patient, got.Patient)
+			require.Equal(t, want.Sections, got.Sections)
+			require.Empty(t, cda.Validate(got, cda.Partner{Strict: true}))
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		`<ContinuityOfCareRecord xmlns="urn:astm-org:CCR"/>`: "CCR",
+		`<section xmlns="urn:hl7-org:v3"/>`:                  "not ClinicalDocument",
+		`<ClinicalDocument/>`:                                "namespace",
+		`<!DOCTYPE ClinicalDocument [<!ENTITY x SYSTEM "file:///etc/passwd">]><ClinicalDocument>&x;</ClinicalDocument>`: "document type declaration",
+	} {
+		_, err := cda.Parse([]byte(text), cda.ReadOptions{})
+		require.ErrorContains(t, err, want)
+	}
+	_, err := cda.Parse([]byte(`<ClinicalDocument/>`), cda.ReadOptions{AnyNamespace: true})
+	require.NoError(t, err)
+}
+
+func TestRenderIsStrict(t *testing.T) {
+	typ, _ := cda.TypeByCode("C0039")
+	d := cdaexample.Document(typ, 1)
+	d.Realm = "US"
+	d.Patient.Birth = ""
+	_, err := cda.Render(d, cda.Roots{})
+	var invalid *cda.Invalid
+	require.ErrorAs(t, err, &invalid)
+	require.ElementsMatch(t, []string{"realm", "header-part"}, rules(invalid.Issues, cda.Err))
+	d.Type = nil
+	_, err = cda.Render(d, cda.Roots{})
+	require.ErrorIs(t, err, cda.ErrNoType)
+}
+
+// What XML cannot hold, or gives a meaning, survives in values.
+func TestRenderEscapes(t *testing.T) {
+	nasty := "a<b>&\"'\r\n\tz"
+	raw := render(t, "C0039", func(d *cda.Document) {
+		d.Sections[0].Entries[0].Values[0].Text = nasty
+		d.Custodian.Name = nasty + "\x01"
+		d.Sections[0].Entries[0].Code.Display = nasty
+	})
+	d, err := cda.Parse(raw, cda.ReadOptions{})
+	require.NoError(t, err)
+	require.Equal(t, nasty, d.Sections[0].Entries[0].Values[0].Text)
+	require.Equal(t, nasty, d.Sections[0].Entries[0].Code.Display)
+	require.Equal(t, nasty+"\uFFFD", d.Custodian.Name)
+}
+
+func TestMap(t *testing.T) {
+	raw := render(t, "C0039", func(d *cda.Document) {
+		d.Related = []cda.Related{{TypeCode: "RPLC", ID: cda.ID{Extension: "old"}, SetID: cda.ID{Extension: "set"}, Version: "1"}}
+		d.Version, d.Confidential.Code = "2", "R"
+		d.Patient.IDs = append(d.Patient.IDs, cda.ID{Root: "2.16.156.10011.1.24", Extension: "R-1"})
+	})
+	src := cda.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "EMR", ControlID: "c", ReceivedAt: time.UnixMilli(1700000000000)}
+	r, err := cda.NewMapper(cda.MapperConfig{}).Map(src)
+	require.NoError(t, err)
+	require.NoError(t, r.Validate())
+	require.Equal(t, "C0039", r.Kind)
+	require.Equal(t, cda.MediaType, r.MediaType)
+	require.Equal(t, record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "EMR", ControlID: "c", Payload: raw}), r.ID)
+	require.Equal(t, []record.Identifier{
+		{Authority: "2.16.156.10011.1.12", Type: record.InpatientNo, Value: "8696771993"},
+		{Authority: "2.16.156.10011.1.3", Type: record.ResidentID, Value: "990000196407164127"},
+	}, r.Patient.Identifiers)
+	require.Equal(t, "2", r.Patient.Gender)
+	require.Equal(t, "19640716", r.Patient.BirthDate)
+	require.Equal(t, "8696771993", r.Encounter)
+	require.Equal(t, "2", r.Version)
+	require.Equal(t, "old", r.Replaces)
+	require.Equal(t, record.Restricted, r.Confidentiality)
+	require.Equal(t, "2023-12-27T21:02:20+08:00", r.EventTime.String())
+	require.Equal(t, "R-1", r.Metadata["request-form"])
+	require.Equal(t, "上级医师查房记录", r.Metadata["title"])
+	require.NotEmpty(t, r.Metadata["department"])
+	require.True(t, bytes.Equal(raw, r.Payload))
+	require.Empty(t, r.Metadata["unread"])
+}
+
+func TestMapByPartner(t *testing.T) {
+	raw := []byte(strings.Replace(string(render(t, "C0039", nil)), `root="2.16.156.10011.1.12" extension`, `root="1.2.3" extension`, 1))
+	src := cda.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "EMR", ControlID: "c"}
+	r, err := cda.NewMapper(cda.MapperConfig{}).Map(src)
+	require.NoError(t, err)
+	require.Equal(t, record.LocalPatient, r.Patient.Identifiers[0].Type)
+	r, err = cda.NewMapper(cda.MapperConfig{
+		Roots:       func(string) cda.Roots { return cda.Roots{Alias: map[string]string{"1.2.3": "2.16.156.10011.1.12"}} },
+		Authorities: map[string]string{"1.2.3": "HIS"},
+	}).Map(src)
+	require.NoError(t, err)
+	require.Equal(t, record.Identifier{Authority: "HIS", Type: record.InpatientNo, Value: "8696771993"}, r.Patient.Identifiers[0])
+}
+
+func FuzzParse(f *testing.F) {
+	for _, code := range []string{"C0001", "C0011", "C0032", "C0052"} {
+		typ, _ := cda.TypeByCode(code)
+		b, err := cda.Render(cdaexample.Document(typ, 1), cda.Roots{})
+		require.NoError(f, err)
+		f.Add(b)
+	}
+	f.Add([]byte(`<ClinicalDocument xmlns="urn:hl7-org:v3"><component><structuredBody><component><section><component><section/></component></section></component></structuredBody></component></ClinicalDocument>`))
+	m := cda.NewMapper(cda.MapperConfig{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, err := cda.Parse(raw, cda.ReadOptions{Limits: safexml.Limits{Bytes: 1 << 20}})
+		if err != nil {
+			return
+		}
+		cda.Validate(d, cda.Partner{Strict: true})
+		if d.Type != nil {
+			if out, err := cda.Render(d, cda.Roots{}); err == nil {
+				_, err = cda.Parse(out, cda.ReadOptions{})
+				require.NoError(t, err, "what was rendered is read")
+			}
+		}
+		if _, err := m.Map(cda.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H", Sender: "s", ControlID: "c"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
