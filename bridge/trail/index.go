@@ -81,6 +81,8 @@ CREATE INDEX IF NOT EXISTS event_control ON event(control, sender) WHERE control
 CREATE INDEX IF NOT EXISTS event_tag ON event(tag) WHERE tag IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_tx ON event(tx) WHERE tx IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_batch ON event(batch) WHERE batch IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_received ON event(at DESC, seq DESC) WHERE stage = 'received';
+CREATE INDEX IF NOT EXISTS event_aside ON event(record) WHERE stage IN ('parked','rejected');
 PRAGMA user_version = 1;`
 
 const columns = "at, stage, sender, control, kind, record, tag, batch, tx, block, code, quarantine"
