@@ -71,7 +71,7 @@ and lets other hospitals retrieve it under the patient's consent.
 	}
 	root.AddCommand(
 		newServeCommand(), newConfigCommand(), newInitCommand(), newKeysCommand(), newMemberCommand(),
-		newHL7Command(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(),
+		newHL7Command(), newFHIRCommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(),
 		newVerifyCommand(), newTraceCommand(), newStoreCommand(), newQuarantineCommand(),
 		devnet.NewCommand(), newDemoCommand(), newBenchCommand(),
 	)
