@@ -14,6 +14,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/trail"
@@ -24,7 +25,7 @@ var update = flag.Bool("update", false, "write golden files")
 
 // parseHL7 is the parser as the composition root wires it.
 func parseHL7(_ context.Context, in normalize.Input) (*record.Record, error) {
-	return hl7.NewMapper(hl7.MappingConfig{}).Map(hl7.Source{Raw: in.Raw, HospitalNumber: 1, HospitalMSP: "H1MSP", ReceivedAt: in.ReceivedAt, Charset: in.Charset})
+	return mapping.NewMapper(nil, mapping.Options{}).Map(mapping.Source{Raw: in.Raw, HospitalNumber: 1, HospitalMSP: "H1MSP", ReceivedAt: in.ReceivedAt, Charset: in.Charset})
 }
 
 // clock ticks one millisecond each time it is asked.
@@ -79,7 +80,7 @@ func TestADayOfHL7(t *testing.T) {
 	l := newLedger(t)
 	r := newRig(t, l, options{change: func(d *Deps) { d.Parsers = map[string]normalize.Parser{hl7.MediaType: parseHL7} }})
 	day := hospitalday.Generate(7, 8, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
-	receiver := hl7.Receiver{Submit: func(ctx context.Context, s hl7.Submission) error {
+	receiver := hl7.Receiver{Mapper: mapping.NewMapper(nil, mapping.Options{}), Submit: func(ctx context.Context, s hl7.Submission) error {
 		_, err := r.pipeline.Intake.Submit(ctx, intake.Submission{Raw: s.Raw, Sender: s.Sender, ControlID: s.ControlID, Kind: s.Kind,
 			MediaType: hl7.MediaType, Charset: s.Charset, Peer: s.Peer, RoutingHint: s.RoutingHint, ReceivedAt: s.ReceivedAt})
 		return err

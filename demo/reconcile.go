@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/internal/devsite"
 	"github.com/emrbridge/emrbridge/record"
 )
@@ -55,10 +56,10 @@ func (r *run) reconcile(ctx context.Context) error {
 // recordIDs derives the ids that the acknowledged messages must have on the ledger.
 func recordIDs(messages [][]byte, s *devsite.Process) (map[record.ID]bool, error) {
 	charset, _ := hl7.CharsetByName(s.Config.HL7.Listeners[0].Charset)
-	mapper := hl7.NewMapper(hl7.MappingConfig{Charset: hl7.CharsetPolicy{Default: charset}})
+	mapper := mapping.NewMapper(nil, mapping.Options{Charset: hl7.CharsetPolicy{Default: charset}})
 	ids := map[record.ID]bool{}
 	for _, m := range messages {
-		rec, err := mapper.Map(hl7.Source{Raw: m, HospitalNumber: s.Config.Hospital.Number, HospitalMSP: s.Config.Hospital.MSP, ReceivedAt: time.Now()})
+		rec, err := mapper.Map(mapping.Source{Raw: m, HospitalNumber: s.Config.Hospital.Number, HospitalMSP: s.Config.Hospital.MSP, ReceivedAt: time.Now()})
 		if err != nil {
 			return nil, fmt.Errorf("demo: an acknowledged message cannot be mapped: %w", err)
 		}

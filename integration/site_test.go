@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/devnet"
 	"github.com/emrbridge/emrbridge/internal/devsite"
@@ -162,8 +163,8 @@ func (s *site) mllp() string { return s.Config.HL7.Listeners[0].Addr }
 // id derives the record id of a message from its bytes alone, as anybody could.
 func (s *site) id(t testing.TB, raw []byte) record.ID {
 	charset, _ := hl7.CharsetByName(s.Config.HL7.Listeners[0].Charset)
-	mapper := hl7.NewMapper(hl7.MappingConfig{Charset: hl7.CharsetPolicy{Default: charset}})
-	r, err := mapper.Map(hl7.Source{Raw: raw, HospitalNumber: uint16(s.hospital.Number), HospitalMSP: s.hospital.MSPID, ReceivedAt: time.Now()})
+	mapper := mapping.NewMapper(nil, mapping.Options{Charset: hl7.CharsetPolicy{Default: charset}})
+	r, err := mapper.Map(mapping.Source{Raw: raw, HospitalNumber: uint16(s.hospital.Number), HospitalMSP: s.hospital.MSPID, ReceivedAt: time.Now()})
 	require.NoError(t, err)
 	return r.ID
 }

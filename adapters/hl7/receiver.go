@@ -2,8 +2,6 @@ package hl7
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -106,8 +104,9 @@ type Receiver struct {
 	Charset CharsetPolicy
 	// Ack builds the answers.
 	Ack Ack
-	// Mapper gives the patient for the routing hint; a default one if nil.
-	Mapper *Mapper
+	// Mapper reads the patient's numbers for the routing hint, and knows which kinds have
+	// rules. Without one messages carry no hint and no kind is known.
+	Mapper Mapping
 	// RejectUnknown refuses kinds that the mapping does not know with AR, code 200 or
 	// 201. The default is to accept them: they are sealed as they are.
 	RejectUnknown bool
@@ -219,14 +218,7 @@ func (r *Receiver) read(raw []byte) (got read, err error) {
 	if err := r.admit(h); err != nil {
 		return got, err
 	}
-	return read{header: h, charset: cs, hint: routingHint(r.mapper().patient(m))}, nil
-}
-
-func (r *Receiver) mapper() *Mapper {
-	if r.Mapper != nil {
-		return r.Mapper
-	}
-	return defaultMapper
+	return read{header: h, charset: cs, hint: r.hint(m)}, nil
 }
 
 // admit applies the endpoint's policy on processing ids and message types.
@@ -243,8 +235,8 @@ func (r *Receiver) admit(h Header) error {
 			return refuse(CodeUnsupportedProcess, 11, "this endpoint does not take the processing id")
 		}
 	}
-	if r.RejectUnknown && !Supported(h.Kind()) {
-		if supportedCode(h.MessageCode) {
+	if r.RejectUnknown && (r.Mapper == nil || !r.Mapper.Knows(h.Kind())) {
+		if r.Mapper != nil && r.Mapper.Knows(h.MessageCode) {
 			return refuse(CodeUnsupportedEvent, 9, "this endpoint does not take the trigger event")
 		}
 		return refuse(CodeUnsupportedMessage, 9, "this endpoint does not take the message type")
@@ -326,20 +318,4 @@ func asked(condition string, code AckCode) bool {
 		return code.Accepted()
 	}
 	return true
-}
-
-// routingHint makes the bucket of a patient's most stable number.
-func routingHint(numbers []patientNumber) string {
-	best := -1
-	for i, n := range numbers {
-		if best < 0 || n.rank() < numbers[best].rank() {
-			best = i
-		}
-	}
-	if best < 0 {
-		return "none"
-	}
-	n := numbers[best]
-	sum := sha256.Sum256([]byte(string(n.Type) + "\x00" + n.Authority + "\x00" + n.Value))
-	return "p" + hex.EncodeToString(sum[:2])
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 )
 
 // sink collects what a receiver hands on.
@@ -31,7 +32,7 @@ func (s *sink) receiver() *hl7.Receiver {
 			s.refused, s.raw = append(s.refused, why), append(s.raw, raw)
 			return nil
 		},
-		Ack: fixedAck(),
+		Ack: fixedAck(), Mapper: mapping.NewMapper(nil, mapping.Options{}),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 )
 
 func TestSplitMessages(t *testing.T) {
@@ -136,8 +137,8 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkMap(b *testing.B) {
-	mapper := hl7.NewMapper(hl7.MappingConfig{})
-	src := hl7.Source{Raw: []byte(adt), HospitalNumber: 1, HospitalMSP: "H1MSP"}
+	mapper := mapping.NewMapper(nil, mapping.Options{})
+	src := mapping.Source{Raw: []byte(adt), HospitalNumber: 1, HospitalMSP: "H1MSP"}
 	b.SetBytes(int64(len(adt)))
 	for b.Loop() {
 		if _, err := mapper.Map(src); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
@@ -24,9 +25,9 @@ const mediaHL7 = "x-application/hl7-v2+er7"
 
 // hl7Parser reads messages back from the bus for the normalize stage.
 func hl7Parser(c *config.Config) normalize.Parser {
-	mapper := hl7.NewMapper(hl7.MappingConfig{Zone: c.Location()})
+	mapper := mapping.NewMapper(nil, mapping.Options{Zone: c.Location()})
 	return func(_ context.Context, in normalize.Input) (*record.Record, error) {
-		return mapper.Map(hl7.Source{
+		return mapper.Map(mapping.Source{
 			Raw: in.Raw, Charset: in.Charset, HospitalNumber: c.Hospital.Number, HospitalMSP: c.Hospital.MSP, ReceivedAt: in.ReceivedAt,
 		})
 	}
@@ -50,7 +51,7 @@ func (s *site) receiver(in *intake.Intake, e endpoint) (*hl7.Receiver, error) {
 	return &hl7.Receiver{
 		Charset:       hl7.CharsetPolicy{Default: charset},
 		Ack:           hl7.Ack{Application: "EMRBRIDGE", Facility: s.config.Hospital.MSP},
-		Mapper:        hl7.NewMapper(hl7.MappingConfig{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
+		Mapper:        mapping.NewMapper(nil, mapping.Options{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
 		RejectUnknown: !s.config.HL7.AcceptUnknown, DeferApplicationAck: e.acks != nil,
 		Submit: func(ctx context.Context, m hl7.Submission) error {
 			r, err := in.Submit(ctx, intake.Submission{

@@ -13,6 +13,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/record"
 )
 
@@ -36,11 +37,11 @@ const goldenDay = "ab8a592b48cc2b81"
 
 func TestEveryMessageBecomesARecord(t *testing.T) {
 	day := hospitalday.Generate(1, 200, date)
-	mapper := hl7.NewMapper(hl7.MappingConfig{})
+	mapper := mapping.NewMapper(nil, mapping.Options{})
 	kinds, charsets, ids := map[string]int{}, map[string]int{}, map[string]bool{}
 	last := map[int]time.Time{}
 	for _, m := range day.Messages {
-		r, err := mapper.Map(hl7.Source{Raw: m.Raw, HospitalNumber: 1, HospitalMSP: "H1MSP", ReceivedAt: m.At})
+		r, err := mapper.Map(mapping.Source{Raw: m.Raw, HospitalNumber: 1, HospitalMSP: "H1MSP", ReceivedAt: m.At})
 		require.NoError(t, err, m.ControlID)
 		p := day.Patients[m.PatientIndex]
 		kinds[r.Kind]++
