@@ -31,12 +31,12 @@ const (
 
 // order says which number leads: those that stay with a person before those of a visit.
 var order = []record.IdentifierType{
-	record.LocalPatient, record.MedicalNo, record.HealthCard, record.Passport, record.InsuranceNo,
+	record.LocalPatient, record.MedicalNo, record.HealthCard, record.Passport, record.TravelPermit, record.InsuranceNo,
 	record.OutpatientNo, record.InpatientNo, record.OtherID,
 }
 
 var strengths = map[record.IdentifierType]strength{
-	record.LocalPatient: personal, record.MedicalNo: personal, record.HealthCard: personal, record.Passport: personal,
+	record.LocalPatient: personal, record.MedicalNo: personal, record.HealthCard: personal, record.Passport: personal, record.TravelPermit: personal,
 	record.OutpatientNo: visit, record.InpatientNo: visit,
 }
 

@@ -14,7 +14,7 @@ import (
 // localOrder says which number stands for a patient without a resident identity number:
 // those that stay with a person before those that belong to a visit.
 var localOrder = []record.IdentifierType{
-	record.LocalPatient, record.MedicalNo, record.HealthCard, record.Passport, record.InsuranceNo,
+	record.LocalPatient, record.MedicalNo, record.HealthCard, record.Passport, record.TravelPermit, record.InsuranceNo,
 	record.OutpatientNo, record.InpatientNo, record.OtherID,
 }
 
