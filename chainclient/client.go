@@ -127,6 +127,8 @@ var functions = map[evidence.Kind]string{
 	evidence.KindConfirm:         evidence.TxConfirm,
 	evidence.KindReviewEmergency: evidence.TxReviewEmergency,
 	evidence.KindDestroyKey:      evidence.TxDestroyKey,
+	evidence.KindLinkTag:         evidence.TxLinkTag,
+	evidence.KindUnlinkTag:       evidence.TxUnlinkTag,
 }
 
 // Submit signs a statement with body, brings it to the ledger and waits for its block. It

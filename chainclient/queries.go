@@ -115,6 +115,22 @@ func (c *Client) Destructions(ctx context.Context, tag evidence.Tag, size int, b
 	return page[evidence.Destruction](ctx, c, evidence.QueryDestructions, tag.String(), size, bookmark)
 }
 
+// TagLinks returns a page of the links that lead to a tag, of all hospitals.
+func (c *Client) TagLinks(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.TagLink], error) {
+	return page[evidence.TagLink](ctx, c, evidence.QueryTagLinks, tag.String(), size, bookmark)
+}
+
+// LinkedAnchors returns a page of the anchors under the tags that are linked to a tag, each
+// of the hospital that made the link. A page may be empty and have a bookmark.
+func (c *Client) LinkedAnchors(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.Anchor], error) {
+	return page[evidence.Anchor](ctx, c, evidence.QueryLinkedAnchors, tag.String(), size, bookmark)
+}
+
+// TagHistory returns a page of the links of a tag that were made and ended, newest first.
+func (c *Client) TagHistory(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.TagStep], error) {
+	return page[evidence.TagStep](ctx, c, evidence.QueryTagHistory, tag.String(), size, bookmark)
+}
+
 func page[T any](ctx context.Context, c *Client, name, of string, size int, bookmark string) (evidence.Page[T], error) {
 	if size < 1 || size > evidence.MaxPageSize {
 		return evidence.Page[T]{}, &QueryError{Query: name, Err: fmt.Errorf("page of %d items, 1 to %d are possible", size, evidence.MaxPageSize)}

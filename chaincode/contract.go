@@ -37,6 +37,8 @@ var (
 		evidence.TxConfirm:         stated(confirm),
 		evidence.TxReviewEmergency: stated(reviewEmergency),
 		evidence.TxDestroyKey:      stated(destroyKey),
+		evidence.TxLinkTag:         stated(linkTag),
+		evidence.TxUnlinkTag:       stated(unlinkTag),
 	}
 	queries = map[string]query{
 		evidence.QueryAuthority:     getAuthority,
@@ -53,6 +55,9 @@ var (
 		evidence.QueryAccessesByTag: listAccessesByTag,
 		evidence.QueryEmergencies:   listEmergencies,
 		evidence.QueryDestructions:  listDestructions,
+		evidence.QueryTagLinks:      listTagLinks,
+		evidence.QueryLinkedAnchors: listLinkedAnchors,
+		evidence.QueryTagHistory:    listTagHistory,
 	}
 )
 

@@ -163,6 +163,8 @@ func bodies(m, other *chaincodetest.Member) []evidence.Body {
 		evidence.Confirm{Request: id, Verdict: evidence.Genuine},
 		evidence.ReviewEmergency{Request: id, Reviewer: digestOf(1)},
 		evidence.DestroyKey{Tag: tagOf(1), Reason: "erasure"},
+		evidence.LinkTag{From: tagOf(2), To: tagOf(1), Order: 1},
+		evidence.UnlinkTag{From: tagOf(2), To: tagOf(1), Order: 2},
 	}
 }
 

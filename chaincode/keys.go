@@ -26,6 +26,8 @@ import (
 //	O <msp>/ <time> <nonce>                 0x01: access requests from or to a member
 //	E <msp>/ <time> <nonce>                 0x01: emergencies that the member must review
 //	d <tag> <time> <nonce>                  evidence.Destruction, JSON
+//	l <tag> <number>                        where the hospital links the tag to, and which tags it links to it: tagNode, JSON
+//	L <tag> <time> <nonce>                  evidence.TagStep, JSON: links made and ended, filed under both tags
 //
 // The spaces are not part of the keys. number is 4, nonce and tag are 32 lowercase
 // hexadecimal digits; time is 12, of 2^48−1 minus the Unix milliseconds, so that the
@@ -57,6 +59,8 @@ const (
 	familyAccessParty = "O"
 	familyEmergency   = "E"
 	familyDestruction = "d"
+	familyLink        = "l"
+	familyLinkStep    = "L"
 )
 
 // present is the value of keys that say all by existing. Fabric takes an empty value for a
@@ -82,6 +86,12 @@ func patientPrefix(tag evidence.Tag) string { return familyPatient + tag.String(
 
 func patientKey(tag evidence.Tag, number uint16) string {
 	return fmt.Sprintf("%s%04x", patientPrefix(tag), number)
+}
+
+func linkPrefix(tag evidence.Tag) string { return familyLink + tag.String() }
+
+func linkKey(tag evidence.Tag, number uint16) string {
+	return fmt.Sprintf("%s%04x", linkPrefix(tag), number)
 }
 
 func consentKey(id evidence.Nonce) string { return familyConsent + id.String() }

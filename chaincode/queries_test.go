@@ -31,6 +31,9 @@ func everyQuery(tag evidence.Tag, id evidence.RecordID, consent, request evidenc
 		{evidence.QueryAccessesByTag, tag.String(), "10", ""},
 		{evidence.QueryEmergencies, "H1MSP", "10", ""},
 		{evidence.QueryDestructions, tag.String(), "10", ""},
+		{evidence.QueryTagLinks, tag.String(), "10", ""},
+		{evidence.QueryLinkedAnchors, tag.String(), "10", ""},
+		{evidence.QueryTagHistory, tag.String(), "10", ""},
 	}
 }
 

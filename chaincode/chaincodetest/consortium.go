@@ -27,6 +27,8 @@ var Transactions = map[evidence.Kind]string{
 	evidence.KindConfirm:         evidence.TxConfirm,
 	evidence.KindReviewEmergency: evidence.TxReviewEmergency,
 	evidence.KindDestroyKey:      evidence.TxDestroyKey,
+	evidence.KindLinkTag:         evidence.TxLinkTag,
+	evidence.KindUnlinkTag:       evidence.TxUnlinkTag,
 }
 
 // Consortium is a ledger with an authority and registered members H1MSP, H2MSP, …
