@@ -10,7 +10,9 @@ import (
 
 // Incoming is one frame as a transport received it.
 type Incoming struct {
-	Raw        []byte // in its own charset, without framing
+	Raw []byte // in its own charset, without framing
+	// Body is set where the frame is too long for memory; Raw is its beginning then.
+	Body       Body
 	Peer       string // address or certificate name, for the trail
 	ReceivedAt time.Time
 	Fault      TransportFault
@@ -33,7 +35,11 @@ const (
 
 // Submission is a message that was read and is to be made durable.
 type Submission struct {
-	Raw        []byte // exactly as received
+	Raw []byte // exactly as received; nil where Body is set
+	// Body is a message too long for memory, and Skeleton what stays of it: see Skim. Submit
+	// takes the body over when it returns nil.
+	Body       Body
+	Skeleton   *Skeleton
 	Sender     string // MSH-3|MSH-4
 	ControlID  string // MSH-10
 	Kind       string // as ADT^A01
@@ -53,8 +59,12 @@ type Submission struct {
 
 // LogValue implements slog.LogValuer.
 func (s Submission) LogValue() slog.Value {
+	size := int64(len(s.Raw))
+	if s.Body != nil {
+		size = s.Body.Size()
+	}
 	return slog.GroupValue(slog.String("kind", s.Kind), slog.String("charset", s.Charset),
-		slog.Int("bytes", len(s.Raw)), slog.String("peer", s.Peer))
+		slog.Int64("bytes", size), slog.String("peer", s.Peer))
 }
 
 // Reason says why input was refused, free of message content apart from the names by
@@ -129,6 +139,8 @@ type read struct {
 	header  Header
 	charset Charset
 	hint    string
+	// skeleton is set for a message in a body.
+	skeleton *Skeleton
 }
 
 // HandleFrame takes one frame and returns the answer as it goes on the wire, in the
@@ -137,7 +149,11 @@ type read struct {
 // FHS or BHS is a batch: see Batch.
 func (r *Receiver) HandleFrame(ctx context.Context, in Incoming) []byte {
 	if in.Fault == FrameWhole && IsBatch(in.Raw) {
-		return r.handleBatch(ctx, in)
+		whole, release, err := r.inMemory(ctx, in)
+		defer release()
+		if err == nil && whole.Body == nil {
+			return r.handleBatch(ctx, whole)
+		}
 	}
 	v := r.Take(ctx, in)
 	if v.Code == "" {
@@ -166,14 +182,24 @@ func (r *Receiver) Take(ctx context.Context, in Incoming) Verdict {
 	if in.Fault != FrameWhole {
 		return r.refuse(ctx, in, faultOfTransport(in))
 	}
-	got, err := r.read(in.Raw)
-	if err != nil {
+	got, err := r.readAny(ctx, in)
+	var unread *bodyError
+	switch {
+	case errors.As(err, &unread):
+		h, cs, _ := PeekHeader(in.Raw, r.Charset)
+		fault := FaultOf(err)
+		return Verdict{Code: AppError, Fault: &fault, Again: true, Header: h, charset: cs}
+	case err != nil:
 		return r.refuse(ctx, in, err)
 	}
 	h := got.header
 	v := Verdict{Code: AppAccept, Header: h, charset: got.charset}
+	raw := in.Raw
+	if in.Body != nil {
+		raw = nil
+	}
 	err = r.Submit(ctx, Submission{
-		Raw: in.Raw, Sender: h.Sender(), ControlID: h.ControlID, Kind: h.Kind(), Version: h.Version,
+		Raw: raw, Body: in.Body, Skeleton: got.skeleton, Sender: h.Sender(), ControlID: h.ControlID, Kind: h.Kind(), Version: h.Version,
 		Charset: got.charset.String(), Peer: in.Peer, ReceivedAt: in.ReceivedAt, RoutingHint: got.hint,
 		Later: r.later(v, in),
 	})
@@ -195,15 +221,31 @@ var errIsAck = errors.New("hl7: an acknowledgement, not a message")
 // read decodes, parses and checks a frame. A panic in the parser becomes an error: one
 // hostile message must not take the listener down.
 func (r *Receiver) read(raw []byte) (got read, err error) {
-	defer func() {
-		if recover() != nil {
-			err = &ParseError{Kind: ErrSegment, Code: CodeInternal, Problem: "the parser failed on this message; report it"}
-		}
-	}()
+	defer parserFailed(&err)
 	text, cs, err := r.Charset.Decode(raw)
 	if err != nil {
 		return got, err
 	}
+	return r.inspect(text, cs)
+}
+
+// readAny reads a frame in memory or in a body.
+func (r *Receiver) readAny(ctx context.Context, in Incoming) (read, error) {
+	if in.Body != nil {
+		return r.readLarge(ctx, in)
+	}
+	return r.read(in.Raw)
+}
+
+// parserFailed turns a panic into an error. It is deferred.
+func parserFailed(err *error) {
+	if recover() != nil {
+		*err = &ParseError{Kind: ErrSegment, Code: CodeInternal, Problem: "the parser failed on this message; report it"}
+	}
+}
+
+// inspect parses and checks decoded text.
+func (r *Receiver) inspect(text []byte, cs Charset) (got read, err error) {
 	m, err := Parse(text)
 	if err != nil {
 		return got, err
@@ -252,7 +294,7 @@ func (r *Receiver) refuse(ctx context.Context, in Incoming, cause error) Verdict
 		code = AppReject
 	}
 	why := Reason{Ack: code, Fault: fault, Kind: h.Kind(), ControlID: h.ControlID, Charset: cs.String(),
-		Peer: in.Peer, ReceivedAt: in.ReceivedAt, Truncated: in.Fault != FrameWhole, Size: max(in.Size, int64(len(in.Raw)))}
+		Peer: in.Peer, ReceivedAt: in.ReceivedAt, Truncated: in.Fault != FrameWhole || in.Body != nil, Size: max(in.Size, int64(len(in.Raw)))}
 	if found {
 		why.Sender = h.Sender()
 	}

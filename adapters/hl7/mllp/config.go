@@ -6,7 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"time"
+
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 )
 
 // Framing bytes.
@@ -24,12 +27,15 @@ const (
 	Whole      Fault = iota
 	Oversize         // longer than MaxFrame; Payload is its beginning
 	Incomplete       // the peer fell silent or went away; Payload is what came
-	NoMemory         // MaxInFlight was used up; Payload is the beginning
+	NoMemory         // MaxInFlight or the spool was used up; Payload is the beginning
 )
 
 // Frame is what came between the framing bytes. The handler owns Payload.
 type Frame struct {
-	Payload    []byte
+	Payload []byte
+	// Body holds a frame that was spooled; Payload is its beginning then. The server discards
+	// it when the handler has returned, unless somebody else has taken it over.
+	Body       hl7.Body
 	Peer       string            // remote address
 	PeerCert   *x509.Certificate // verified client certificate, nil without mutual TLS
 	ReceivedAt time.Time         // when the last byte came
@@ -86,6 +92,15 @@ type Event struct {
 	Err   error
 }
 
+// Spool takes a frame too long for memory as it arrives.
+type Spool interface {
+	io.Writer
+	// Finish makes what was written durable. On an error nothing is left.
+	Finish() (hl7.Body, error)
+	// Abort removes what was written; it does nothing after Finish.
+	Abort()
+}
+
 // Config configures a server. Zero fields take the defaults given.
 type Config struct {
 	// Handler is required.
@@ -94,9 +109,16 @@ type Config struct {
 	TLS *tls.Config
 	// MaxFrame is the longest frame, in bytes. Default 4 MiB, limits 1 KiB to 1 GiB.
 	MaxFrame int
-	// MaxInFlight bounds the bytes of all frames being read or handled that are longer
-	// than 64 KiB. Default 64 MiB, at least MaxFrame.
+	// MaxInFlight bounds the bytes in memory of all frames being read or handled that are
+	// longer than 64 KiB. Default 64 MiB, at least MaxFrame, or SpoolFrom with a Spool.
 	MaxInFlight int64
+	// Spool opens a place for a frame that grows over SpoolFrom bytes. Such a frame needs
+	// little memory, and gets a second more than FrameTimeout for each MiB. Default nil:
+	// frames stay in memory.
+	Spool func() (Spool, error)
+	// SpoolFrom is the size from which frames are spooled, in bytes. Default 1 MiB, at least
+	// 64 KiB.
+	SpoolFrom int
 	// MaxConns is the number of connections; one more is closed at once. Default 256.
 	MaxConns int
 	// MaxJunk is the number of bytes outside frames after which a connection is closed
@@ -134,7 +156,13 @@ func (c Config) withDefaults() (Config, error) {
 		fault("Handler", "required")
 	}
 	setDefault(&c.MaxFrame, 4<<20)
-	setDefault(&c.MaxInFlight, max(64<<20, int64(c.MaxFrame)))
+	setDefault(&c.SpoolFrom, 1<<20)
+	c.SpoolFrom = max(c.SpoolFrom, freeBytes)
+	inMemory := c.MaxFrame
+	if c.Spool != nil {
+		inMemory = min(inMemory, c.SpoolFrom)
+	}
+	setDefault(&c.MaxInFlight, max(64<<20, int64(inMemory)))
 	setDefault(&c.MaxConns, 256)
 	setDefault(&c.MaxJunk, 64<<10)
 	setDefault(&c.IdleTimeout, 10*time.Minute)
@@ -151,8 +179,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxFrame < 1<<10 || c.MaxFrame > 1<<30 {
 		fault("MaxFrame", "from 1 KiB to 1 GiB")
 	}
-	if c.MaxInFlight < int64(c.MaxFrame) {
-		fault("MaxInFlight", "at least MaxFrame")
+	if c.MaxInFlight < int64(inMemory) {
+		fault("MaxInFlight", "at least MaxFrame, or SpoolFrom where frames are spooled")
 	}
 	if c.MaxConns < 0 || c.MaxJunk < 0 {
 		fault("MaxConns, MaxJunk", "not negative")

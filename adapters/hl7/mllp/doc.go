@@ -8,6 +8,9 @@
 // that is too long, cut off or refused for lack of memory still reaches the handler, with
 // what came of it, so that it can be answered and kept for inspection.
 //
+// A frame that grows over a threshold goes on into a spool as it arrives (Config.Spool), so
+// that a document of 50 MB needs no more memory than one of 1 MB.
+//
 // The client sends over one connection, one message at a time, and matches each answer by
 // MSA-2.
 //

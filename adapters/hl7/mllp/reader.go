@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 )
 
 // freeBytes is the part of a frame that needs no budget: with MaxConns connections it is
@@ -16,8 +18,16 @@ import (
 const freeBytes = 64 << 10
 
 // drainFactor says how much of a frame that is too long is read to its end, in multiples
-// of MaxFrame; beyond that the connection is closed.
-const drainFactor = 16
+// of MaxFrame, and drainMost how much beyond MaxFrame at most, in bytes; then the connection
+// is closed.
+const (
+	drainFactor = 16
+	drainMost   = 64 << 20
+)
+
+// spoolPace is how much of a spooled frame gets one more second beside FrameTimeout, in
+// bytes: a sender that is as fast is not cut off for the length of its message.
+const spoolPace = 1 << 20
 
 var (
 	errJunk     = errors.New("mllp: too many bytes outside a frame; is the peer speaking MLLP?")
@@ -37,20 +47,32 @@ type frameReader struct {
 	started time.Time // of the frame being read
 	total   int64     // bytes received
 
-	buf   []byte
-	taken int64 // from mem, given back by release
-	size  int64 // bytes of the frame so far
+	buf   []byte // the frame, or the beginning of one that is spooled
+	taken int64  // from mem, given back by release
+	size  int64  // bytes of the frame so far
 	fault Fault
+
+	spool    Spool // takes the frame; nil while it is in buf
+	heldBack bool  // an FS that may be the end of the frame is not in the spool yet
+	spoolErr error // why the spool refused
 }
 
 func newFrameReader(conn net.Conn, cfg *Config, mem *budget) *frameReader {
 	return &frameReader{conn: conn, br: bufio.NewReaderSize(conn, 4<<10), cfg: cfg, mem: mem}
 }
 
-// release gives back the memory of the last frame.
+// release gives back the memory of the last frame, and its spool if nobody took it.
 func (r *frameReader) release() {
 	r.mem.give(r.taken)
-	r.buf, r.taken, r.size, r.fault = nil, 0, 0, Whole
+	r.dropSpool()
+	r.buf, r.taken, r.size, r.fault, r.spoolErr = nil, 0, 0, Whole, nil
+}
+
+func (r *frameReader) dropSpool() {
+	if r.spool != nil {
+		r.spool.Abort()
+	}
+	r.spool, r.heldBack = nil, false
 }
 
 // skipToStart reads up to and including the next VT. It returns the number of bytes
@@ -110,18 +132,62 @@ func (r *frameReader) keep(chunk []byte) error {
 	if r.fault == Whole && r.size > int64(r.cfg.MaxFrame)+1 { // the FS is not part of the frame
 		r.fault = Oversize
 	}
-	if r.fault == Whole && !r.afford(len(r.buf)+len(chunk)) {
+	if r.fault == Whole && !r.store(chunk) {
 		r.fault = NoMemory
 	}
 	if r.fault == Whole {
-		r.buf = append(r.buf, chunk...)
 		return nil
 	}
 	r.shrink()
-	if r.size > drainFactor*int64(r.cfg.MaxFrame) {
+	if limit := int64(r.cfg.MaxFrame); r.size > min(drainFactor*limit, limit+drainMost) {
 		return errDrain
 	}
 	return nil
+}
+
+// store puts bytes into the buffer, or into the spool once the frame is long enough.
+func (r *frameReader) store(chunk []byte) bool {
+	if r.spool == nil && r.cfg.Spool != nil && len(r.buf)+len(chunk) > r.cfg.SpoolFrom {
+		if r.spoolErr = r.spill(); r.spoolErr != nil {
+			return false
+		}
+	}
+	if r.spool != nil {
+		r.spoolErr = r.toSpool(chunk)
+		return r.spoolErr == nil
+	}
+	if !r.afford(len(r.buf) + len(chunk)) {
+		return false
+	}
+	r.buf = append(r.buf, chunk...)
+	return true
+}
+
+// spill moves the frame from memory into a spool.
+func (r *frameReader) spill() error {
+	sp, err := r.cfg.Spool()
+	if err != nil {
+		return err
+	}
+	r.spool = sp
+	_, err = sp.Write(r.buf)
+	r.head()
+	return err
+}
+
+// toSpool holds back an FS at the end until it is known to be part of the message.
+func (r *frameReader) toSpool(chunk []byte) error {
+	if r.heldBack {
+		r.heldBack = false
+		if _, err := r.spool.Write([]byte{endBlock}); err != nil {
+			return err
+		}
+	}
+	if n := len(chunk); n > 0 && chunk[n-1] == endBlock {
+		chunk, r.heldBack = chunk[:n-1], true
+	}
+	_, err := r.spool.Write(chunk)
+	return err
 }
 
 // afford makes room for n bytes in the buffer, on the budget where that is above
@@ -145,6 +211,12 @@ func (r *frameReader) afford(n int) bool {
 
 // shrink keeps only the beginning of a frame that will not be taken.
 func (r *frameReader) shrink() {
+	r.dropSpool()
+	r.head()
+}
+
+// head keeps only the beginning of the frame in memory.
+func (r *frameReader) head() {
 	if cap(r.buf) <= freeBytes && r.taken == 0 {
 		return
 	}
@@ -183,9 +255,28 @@ func (r *frameReader) atEnd() (bool, error) {
 // trimEnd drops the FS that ended the frame.
 func (r *frameReader) trimEnd() {
 	r.size--
-	if r.fault == Whole {
+	switch {
+	case r.fault != Whole:
+	case r.spool != nil:
+		r.heldBack = false
+	default:
 		r.buf = r.buf[:len(r.buf)-1]
 	}
+}
+
+// finish makes a spooled frame durable and returns it; nil for one in memory. A spool that
+// fails makes the frame one that could not be held.
+func (r *frameReader) finish() hl7.Body {
+	if r.spool == nil || r.fault != Whole {
+		return nil
+	}
+	body, err := r.spool.Finish()
+	r.spool = nil
+	if err != nil {
+		r.fault, r.spoolErr = NoMemory, err
+		return nil
+	}
+	return body
 }
 
 // cut turns a read error inside a frame into its reason.
@@ -193,6 +284,7 @@ func (r *frameReader) cut(err error) error {
 	if r.fault == Whole {
 		r.fault = Incomplete
 	}
+	r.dropSpool()
 	switch {
 	case timedOut(err):
 		return errSilence
@@ -206,6 +298,9 @@ func (r *frameReader) cut(err error) error {
 // what is left of the time for the whole frame.
 func (r *frameReader) fillDeadline() error {
 	left := r.cfg.FrameTimeout - time.Since(r.started)
+	if r.spool != nil {
+		left += time.Duration(r.size/spoolPace) * time.Second
+	}
 	if left <= 0 {
 		return os.ErrDeadlineExceeded
 	}

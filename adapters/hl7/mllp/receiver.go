@@ -12,7 +12,7 @@ import (
 // submissions is the name of the client certificate where there is one, and the address.
 func ForReceiver(r *hl7.Receiver) Handler {
 	return func(ctx context.Context, f Frame) ([]byte, error) {
-		in := hl7.Incoming{Raw: f.Payload, Peer: f.Peer, ReceivedAt: f.ReceivedAt, Size: f.Size, Reply: f.Reply}
+		in := hl7.Incoming{Raw: f.Payload, Body: f.Body, Peer: f.Peer, ReceivedAt: f.ReceivedAt, Size: f.Size, Reply: f.Reply}
 		if f.PeerCert != nil {
 			in.Peer = f.PeerCert.Subject.CommonName + "@" + f.Peer
 		}

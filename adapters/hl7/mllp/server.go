@@ -252,7 +252,7 @@ func (c *serverConn) linger() {
 		return
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.conn, drainFactor*int64(c.server.cfg.MaxFrame))
+	_, _ = io.CopyN(io.Discard, c.conn, min(drainFactor*int64(c.server.cfg.MaxFrame), drainMost))
 }
 
 // handshake does TLS, bounded by ReadTimeout. c.conn is exchanged under the lock because
@@ -303,13 +303,17 @@ func (c *serverConn) serve(r *frameReader) error {
 
 // take handles one frame, whole or not, and answers it. An error ends the connection.
 func (c *serverConn) take(r *frameReader, cause error) error {
+	body := r.finish()
+	if body != nil {
+		defer body.Discard()
+	}
 	switch r.fault {
 	case Whole:
 		c.observe(Received, r.size, nil)
 	case Oversize:
 		c.observe(TooLong, r.size, cause)
 	case NoMemory:
-		c.observe(OutOfMemory, r.size, errNoMemory)
+		c.observe(OutOfMemory, r.size, errors.Join(errNoMemory, r.spoolErr))
 	case Incomplete:
 		c.observe(CutOff, r.size, cause)
 		if r.size == 0 {
@@ -318,7 +322,7 @@ func (c *serverConn) take(r *frameReader, cause error) error {
 	}
 	answered := make(chan struct{})
 	defer close(answered)
-	answer, err := c.handle(Frame{Payload: r.buf, Peer: c.peer, PeerCert: c.cert,
+	answer, err := c.handle(Frame{Payload: r.buf, Body: body, Peer: c.peer, PeerCert: c.cert,
 		ReceivedAt: c.server.cfg.Now(), Fault: r.fault, Size: r.size, Reply: c.replier(answered)})
 	if err != nil {
 		c.observe(HandlerError, 0, err)
