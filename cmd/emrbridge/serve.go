@@ -19,7 +19,6 @@ import (
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/trail"
 	"github.com/emrbridge/emrbridge/config"
-	"github.com/emrbridge/emrbridge/gateway/local"
 	"github.com/emrbridge/emrbridge/internal/fsatomic"
 	"github.com/emrbridge/emrbridge/internal/obs"
 )
@@ -95,7 +94,7 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 		return err
 	}
 	defer s.stopPipeline(pipeline)
-	if err := s.serveHospitals(run, group); err != nil {
+	if err := s.serveHospitals(run, group, pipeline); err != nil {
 		return err
 	}
 	if err := s.serveHIS(run, group, pipeline); err != nil {
@@ -187,11 +186,11 @@ func (s *site) serveHIS(ctx context.Context, group *errgroup.Group, p *bridge.Pi
 	return nil
 }
 
-// serveHospitals opens the gateway to other hospitals and the socket for this one's own
-// commands.
-func (s *site) serveHospitals(ctx context.Context, group *errgroup.Group) error {
+// serveHospitals opens the gateway to other hospitals, where there is one, and the socket
+// for this one's own commands.
+func (s *site) serveHospitals(ctx context.Context, group *errgroup.Group, p *bridge.Pipeline) error {
 	if s.config.Gateway.Addr == "" {
-		return nil
+		return s.serveOwn(ctx, group, p, nil)
 	}
 	r, err := s.openRetrieval()
 	if err != nil {
@@ -202,14 +201,5 @@ func (s *site) serveHospitals(ctx context.Context, group *errgroup.Group) error 
 		return fmt.Errorf("gateway: %w (is the address taken? change gateway.addr)", err)
 	}
 	group.Go(func() error { return r.server.Serve(ctx, listener) })
-	own, err := local.NewServer(local.Config{Retriever: r.requester, Desk: r.desk, Logger: s.log.With("part", "local")})
-	if err != nil {
-		return err
-	}
-	socket, err := local.Listen(ctx, s.config.Gateway.Socket)
-	if err != nil {
-		return err
-	}
-	group.Go(func() error { return own.Serve(ctx, socket) })
-	return nil
+	return s.serveOwn(ctx, group, p, r)
 }

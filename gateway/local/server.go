@@ -32,10 +32,13 @@ type Desk interface {
 	Review(ctx context.Context, request evidence.Nonce, justified bool, reviewer string) error
 }
 
-// Config is what a Server works with. Retriever and Desk are required.
+// Config is what a Server works with. Calls for what is nil are answered with
+// CodeAbsent.
 type Config struct {
-	Retriever Retriever
+	Retriever Retriever // together with Desk
 	Desk      Desk
+	Parked    Parked
+	Replayer  Replayer
 	// Token, if set, must come with every call as a bearer token. It is required for TCP.
 	Token string
 	// Timeout bounds a call. Default 5 minutes.
@@ -57,8 +60,8 @@ type Server struct {
 
 // NewServer checks the configuration and returns a Server.
 func NewServer(c Config) (*Server, error) {
-	if c.Retriever == nil || c.Desk == nil {
-		return nil, errors.New("gateway/local: a server needs a retriever and a desk")
+	if (c.Retriever == nil) != (c.Desk == nil) || c.Retriever == nil && c.Parked == nil && c.Replayer == nil {
+		return nil, errors.New("gateway/local: a server needs a retriever and a desk, or operations on messages")
 	}
 	if c.Token != "" && len(c.Token) < minToken {
 		return nil, fmt.Errorf("gateway/local: the token must have at least %d characters", minToken)
@@ -115,11 +118,19 @@ type callerKey struct{}
 // Handler returns the routes behind the check of the token.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /internal/v1/retrieve", s.retrieve)
-	mux.HandleFunc("POST /internal/v1/consents", s.grant)
-	mux.HandleFunc("POST /internal/v1/consents/{id}/revoke", s.revoke)
-	mux.HandleFunc("GET /internal/v1/emergencies", s.emergencies)
-	mux.HandleFunc("POST /internal/v1/emergencies/{id}/review", s.review)
+	for route, handle := range map[string]http.HandlerFunc{
+		"POST /internal/v1/retrieve":                s.retrieve,
+		"POST /internal/v1/consents":                s.grant,
+		"POST /internal/v1/consents/{id}/revoke":    s.revoke,
+		"GET /internal/v1/emergencies":              s.emergencies,
+		"POST /internal/v1/emergencies/{id}/review": s.review,
+	} {
+		if s.Retriever == nil {
+			handle = func(w http.ResponseWriter, _ *http.Request) { absent(w) }
+		}
+		mux.HandleFunc(route, handle)
+	}
+	s.operations(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
