@@ -8,16 +8,13 @@ import (
 )
 
 const (
-	hl7Table     = "http://terminology.hl7.org/CodeSystem/v2-"
-	v3           = "http://terminology.hl7.org/CodeSystem/v3-"
-	terminology  = "http://terminology.hl7.org/CodeSystem/"
-	systemLOINC  = "http://loinc.org"
-	systemUCUM   = "http://unitsofmeasure.org"
-	oidResident  = "urn:oid:2.16.156.10011.1.3"  // 居民身份证号 (WS/T 500)
-	oidHealth    = "urn:oid:2.16.156.10011.1.19" // 居民健康卡号
-	oidOutpat    = "urn:oid:2.16.156.10011.1.11" // 门(急)诊号
-	oidInpat     = "urn:oid:2.16.156.10011.1.12" // 住院号
-	oidMedicalNo = "urn:oid:2.16.156.10011.1.13" // 病案号
+	hl7Table    = "http://terminology.hl7.org/CodeSystem/v2-"
+	v3          = "http://terminology.hl7.org/CodeSystem/v3-"
+	terminology = "http://terminology.hl7.org/CodeSystem/"
+	systemLOINC = "http://loinc.org"
+	systemUCUM  = "http://unitsofmeasure.org"
+	oidResident = "urn:oid:2.16.156.10011.1.3"  // 居民身份证号 (WS/T 500)
+	oidHealth   = "urn:oid:2.16.156.10011.1.19" // 居民健康卡号
 )
 
 // codeSystems gives the address of the coding systems of HL7 table 0396 and their usual

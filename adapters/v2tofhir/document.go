@@ -12,6 +12,7 @@ type document struct {
 	*tree.Resource
 	text     []string // lines of text content
 	title    string
+	media    string // of TXA-3, for a document without content
 	attached []any
 	at       string
 }
@@ -19,6 +20,12 @@ type document struct {
 // relations are the events that set a document beside an earlier one (HL7 v2 chapter 9,
 // §9.3): addenda and replacements.
 var relations = map[string]string{"T05": "appends", "T06": "appends", "T09": "replaces", "T10": "replaces"}
+
+// presentations are the media types of table 0191 by which TXA-3 says how content looks.
+var presentations = map[string]string{
+	"TX": "text/plain", "FT": "text/plain", "TEXT": "text/plain", "AP": "application/octet-stream", "APPLICATION": "application/octet-stream",
+	"AU": "audio/basic", "AUDIO": "audio/basic", "SI": "application/octet-stream", "SD": "application/octet-stream",
+}
 
 // txa reads a document header (segment map TXA[DocumentReference]).
 func (c *converter) txa(s seg) {
@@ -37,6 +44,7 @@ func (c *converter) txa(s seg) {
 	if c.event == "T11" {
 		d.Set("status", "entered-in-error")
 	}
+	c.document.media = pick(s.f(3), presentations)
 	d.Set("docStatus", pick(s.f(17), documentStatus))
 	d.Set("type", c.concept(s.f(2), hl7Table+"0270"))
 	if c.patient != nil {
@@ -119,7 +127,7 @@ func (c *converter) closeDocument() {
 		d.attached = append([]any{tree.New("attachment", a)}, d.attached...)
 	}
 	if len(d.attached) == 0 { // content is required
-		d.attached = []any{tree.New("attachment", tree.Absent("unknown"))}
+		d.attached = []any{tree.New("attachment", tree.Absent("unknown").Set("contentType", d.media))}
 	}
 	d.Set("content", d.attached)
 }

@@ -45,8 +45,8 @@ func (a authority) assigner() *tree.Object {
 	return o
 }
 
-// identifierTypes gives the system of numbers that China registers, by the type code of
-// CX.5, where the message names no system.
+// identifierTypes gives the system of numbers that are the same in all of China, by the
+// type code of CX.5, where the message names no system.
 var identifierTypes = map[string]string{
 	"HC": oidHealth, "JHC": oidHealth, "健康卡": oidHealth, "居民健康卡": oidHealth,
 }
@@ -64,7 +64,7 @@ func (c *converter) identifier(value, typ string, a authority) *tree.Object {
 	if id, ok := hl7.NormalResidentID(value); ok && system == "" && residentType(typ) {
 		system, value = oidResident, id
 	}
-	if system == "" && a.empty() {
+	if system == "" {
 		system = identifierTypes[strings.ToUpper(typ)]
 	}
 	o.Set("system", system).Set("value", value)

@@ -46,6 +46,10 @@ func (c *converter) msh(s seg) {
 		d.Set("receiver", receiver.Ref())
 		h.Add("destination", d)
 	}
+	if country := s.f(17).peek(); country != "" && c.facility != nil {
+		s.f(17).c(1).done()
+		c.facility.Add("address", tree.New("country", country))
+	}
 	h.Set("sender", c.facility.Ref())
 	h.Set("source", c.endpoint(app, hd(s.f(24).c)))
 	c.bundle.Set("identifier", tree.New("value", s.f(10).text()))

@@ -193,7 +193,8 @@ func (c *converter) requester(r *tree.Resource, obr seg) {
 	}
 }
 
-// serviceTiming reads priority and times of an order: OBR-5, OBR-27, OBR-36, ORC-7.
+// serviceTiming reads priority and times of an order: OBR-5, OBR-6, OBR-27, OBR-36,
+// ORC-7.
 func (c *converter) serviceTiming(o *tree.Object, g *order, obr seg) {
 	for _, v := range []val{obr.f(5).c(1), g.orc.f(7).c(6), obr.f(27).c(6)} {
 		if p := priorities[strings.ToUpper(v.peekSub())]; p != "" {
@@ -210,6 +211,9 @@ func (c *converter) serviceTiming(o *tree.Object, g *order, obr seg) {
 		return
 	}
 	c.setDateTime(o, "occurrenceDateTime", obr.f(36))
+	if !o.Has("occurrenceDateTime") {
+		c.setDateTime(o, "occurrenceDateTime", obr.f(6))
+	}
 }
 
 // tq1 reads timing (segment maps TQ1[ServiceRequest], TQ1[MedicationRequest]).
@@ -228,7 +232,7 @@ func (c *converter) tq1(s seg) {
 		r.Set("priority", p)
 	}
 	at := c.period(s.f(7), s.f(8))
-	repeat := c.concept(s.f(3).c(1), "")
+	var repeat *tree.Object
 	if pattern := s.f(3).c(1).s(1).whole(); pattern != "" {
 		repeat = tree.Concept(hl7Table+"0335", pattern, "").Set("text", firstText(s.f(3).c(1).s(2).whole(), pattern))
 	}

@@ -49,11 +49,11 @@ func (c *converter) conceptIn(v val) *tree.Object {
 	return o.Set("text", firstText(text, code))
 }
 
-// sourceSpecimen makes a Specimen of OBR-15 where the message has no SPM (segment map
+// sourceSpecimen makes a Specimen of OBR-14 and OBR-15 where the message has no SPM (segment map
 // OBR[Specimen]).
 func (c *converter) sourceSpecimen(g *order, s seg) {
 	v := s.f(15)
-	if !v.has() {
+	if !v.has() && !s.f(14).has() {
 		return
 	}
 	p := c.add("Specimen", s.path)

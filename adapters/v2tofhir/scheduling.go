@@ -75,7 +75,13 @@ func minutesIn(v val) int {
 // bookingTimes takes the first start and the first end that the message gives.
 func (c *converter) bookingTimes(start, end val) {
 	b := c.booking
-	if !b.start.Has("start") && start.has() && c.setInstant(b.start, "start", start) {
+	switch {
+	case !start.has():
+	case b.start.Has("start"):
+		if start.peek() == b.from.peek() { // the resource begins with the appointment
+			start.done()
+		}
+	case c.setInstant(b.start, "start", start):
 		b.from = start
 	}
 	if !b.end.Has("end") && end.has() {
@@ -102,8 +108,12 @@ func (c *converter) ais(s seg) {
 // bookingSlot reads start and duration of a resource.
 func (c *converter) bookingSlot(start, length, unit val) {
 	c.bookingTimes(start, val{t: c.t})
-	if n, ok := integer(length, 1, 1<<20); ok && c.booking.minutes == 0 {
-		c.booking.minutes = n * minutesIn(unit)
+	n, ok := integer(length, 1, 1<<20)
+	if !ok {
+		return
+	}
+	if n *= minutesIn(unit); c.booking.minutes == 0 {
+		c.booking.minutes = n
 	}
 }
 

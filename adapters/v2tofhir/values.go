@@ -11,7 +11,7 @@ import (
 const valueAttachmentURL = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.valueAttachment"
 
 // observationValue sets value[x] by the type in OBX-2 (segment map OBX[Observation], OBX-5).
-// Further repetitions of a value that is not text become components. A value that its type
+// Several repetitions of a value that is not text become components. A value that its type
 // does not fit is kept as text.
 func (c *converter) observationValue(o *tree.Resource, s seg, kind string) {
 	v := s.f(5)
@@ -29,14 +29,18 @@ func (c *converter) observationValue(o *tree.Resource, s seg, kind string) {
 		o.Set("valueString", lines(v))
 		return
 	}
-	for i, r := range v.reps() {
-		if i == 1 {
-			c.value(o.Object, s, r, kind)
-			continue
-		}
+	var parts []any
+	for _, r := range v.reps() {
 		part := tree.New("code", o.Get("code"))
 		c.value(part, s, r, kind)
-		o.Add("component", part)
+		parts = append(parts, part)
+	}
+	if len(parts) > 1 { // obs-7: a component with the observation's code takes the place of its value
+		o.Add("component", parts...)
+		return
+	}
+	for _, r := range v.reps() {
+		c.value(o.Object, s, r, kind)
 	}
 }
 
