@@ -13,9 +13,9 @@ func DetectCharset(raw []byte) (cs Charset, ok bool) {
 	case utf8.Valid(raw):
 		return UTF8, true
 	}
-	gb, big5 := commonShare(raw, 0xb0, 0xd7), commonShare(raw, 0xa4, 0xc6)
+	gb, big5 := commonShare(raw, GB18030), commonShare(raw, Big5)
 	switch {
-	case gb >= 0.5 && gb >= big5 && fits(GB18030, raw):
+	case gb >= 0.5 && gb+0.2 >= big5 && fits(GB18030, raw):
 		return GB18030, true
 	case big5 >= 0.5 && fits(Big5, raw):
 		return Big5, true
@@ -32,18 +32,19 @@ func fits(cs Charset, raw []byte) bool {
 	return err == nil
 }
 
-// commonShare returns how much of the double-byte characters in b are punctuation (lead
-// bytes 0xA1 to 0xA3) or of the rows in which a national standard keeps its common
-// characters: 0xB0 to 0xD7 in GB 2312, 0xA4 to 0xC6 in Big5.
-func commonShare(b []byte, low, high byte) float64 {
+// commonShare returns how much of the double-byte characters in b are of the rows in which
+// a national standard keeps its signs and its common characters: with lead bytes 0xA1 to
+// 0xA9 and 0xB0 to 0xD7 in GB 2312, 0xA1 to 0xC6 in Big5.
+func commonShare(b []byte, cs Charset) float64 {
 	total, common := 0, 0
 	for pos := 0; pos < len(b); {
 		n := doubleByte.width(b[pos:])
-		if b[pos] >= 0x80 {
+		if lead := b[pos]; lead >= 0x80 {
 			total++
-			lead := b[pos]
-			gb := low == 0xb0
-			if n == 2 && (lead >= low && lead <= high || lead >= 0xa1 && lead <= 0xa3) && (!gb || b[pos+1] >= 0xa1) {
+			switch {
+			case n != 2:
+			case cs == Big5 && lead >= 0xa1 && lead <= 0xc6,
+				cs == GB18030 && b[pos+1] >= 0xa1 && (lead >= 0xa1 && lead <= 0xa9 || lead >= 0xb0 && lead <= 0xd7):
 				common++
 			}
 		}
@@ -99,7 +100,7 @@ func chineseThroughout(b []byte) bool {
 		}
 		runs += (i - start) / 2
 	}
-	return runs >= 2 && commonShare(b, 0xb0, 0xd7) >= 0.7
+	return runs >= 2 && commonShare(b, GB18030) >= 0.7
 }
 
 func letter(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }

@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -37,6 +38,15 @@ type Issue struct {
 	Text     string    // the rule that is broken, with its clause where there is one
 }
 
+// String returns the issue as one line.
+func (i Issue) String() string {
+	where := i.Path
+	if where == "" {
+		where = "message"
+	}
+	return fmt.Sprintf("%s %s at byte %d: %s", i.Severity, where, i.Offset, i.Text)
+}
+
 // maxIssues bounds the findings for one message; a last warning says that there are more.
 const maxIssues = 200
 
@@ -51,8 +61,8 @@ func Validate(m *Message) []Issue {
 	v.checkHeader()
 	v.checkSyntax()
 	v.checkStructure()
-	for i, s := range m.Segments() {
-		v.checkSegment(i, s)
+	for _, s := range m.Segments() {
+		v.checkSegment(s)
 	}
 	return v.issues
 }
@@ -110,7 +120,7 @@ func (v *validator) checkHeader() {
 	}
 	missing(9, Error, "the message type is required")
 	missing(10, Error, "the control id is required: without it the message cannot be acknowledged")
-	missing(11, Error, "the processing id (P, T or D) is required")
+	missing(11, Warning, "the processing id (P, T or D) is required")
 	missing(12, Error, "the version is required")
 	v.checkHeaderValues(msh)
 }

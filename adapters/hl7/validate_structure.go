@@ -5,73 +5,65 @@ import (
 	"strings"
 )
 
-// structure is what an event needs, as far as it is checked: the segments without which
-// its meaning is lost (the R segments of the abstract message syntax outside of optional
-// groups).
+// structure is what an event needs, as far as it is checked.
 type structure struct {
-	needs []string
-	// any lists alternatives of which one must be there.
-	any []string
+	needs []string // segments without which the meaning of the event is lost
+	any   []string // segments of which one must be there
+	asks  []string // segments that the standard requires and that can be done without
 }
 
-// structures are found by "ADT^A40", then by "ADT". Sources: HL7 v2.5.1 and v2.8 chapters
-// 3 (ADT), 4 (orders), 4A (vaccination), 5 (queries), 6 (finance), 7 (observations),
-// 8 (master files), 9 (documents), 10 (scheduling), 11 (referral).
+// orderDetail are the segments that say what is ordered, given or found.
+var orderDetail = []string{"ORC", "OBR", "RXO", "RXE", "RXD", "RXG", "RXA", "RQD", "ODS", "ODT"}
+
+// structures are found by "ADT^A40", then by "ADT". Sources: the abstract message syntax in
+// HL7 v2.5.1 and v2.8 chapters 3 (ADT), 4 (orders), 4A (vaccination), 5 (queries), 6
+// (finance), 7 (observations), 8 (master files), 9 (documents), 10 (scheduling), 11
+// (referral).
 var structures = map[string]structure{
 	"ACK": {needs: []string{"MSA"}},
-	"ADT": {needs: []string{"EVN", "PID"}},
-	"BAR": {needs: []string{"EVN", "PID"}},
-	"DFT": {needs: []string{"EVN", "PID", "FT1"}},
-	"MDM": {needs: []string{"EVN", "PID", "TXA"}},
+	"ADT": {needs: []string{"PID"}, asks: []string{"EVN"}},
+	"BAR": {needs: []string{"PID"}, asks: []string{"EVN"}},
+	"DFT": {needs: []string{"PID", "FT1"}, asks: []string{"EVN"}},
+	"MDM": {needs: []string{"PID", "TXA"}, asks: []string{"EVN", "PV1"}},
 	"MFK": {needs: []string{"MSA"}},
 	"MFN": {needs: []string{"MFI", "MFE"}},
-	"OMD": {needs: []string{"ORC"}},
-	"OMG": {needs: []string{"ORC", "OBR"}},
-	"OML": {needs: []string{"ORC"}},
-	"OMP": {needs: []string{"ORC", "RXO"}},
-	"ORM": {needs: []string{"ORC"}},
+	"OMD": {any: orderDetail, asks: []string{"ORC"}},
+	"OMG": {any: orderDetail, asks: []string{"ORC", "OBR"}},
+	"OML": {any: orderDetail, asks: []string{"ORC"}},
+	"OMP": {any: orderDetail, asks: []string{"ORC", "RXO"}},
 	"ORF": {needs: []string{"MSA"}},
+	"ORM": {any: orderDetail, asks: []string{"ORC"}},
 	"ORR": {needs: []string{"MSA"}},
-	"ORU": {needs: []string{"OBR"}},
-	"OUL": {needs: []string{"OBR"}},
+	"ORU": {asks: []string{"OBR"}},
+	"OUL": {asks: []string{"OBR"}},
 	"PPR": {needs: []string{"PID", "PRB"}},
-	"QBP": {needs: []string{"QPD", "RCP"}},
-	"QRY": {any: []string{"QRD", "QRF", "QPD"}},
-	"RAS": {needs: []string{"ORC", "RXA"}},
-	"RDE": {needs: []string{"ORC", "RXE"}},
-	"RDS": {needs: []string{"ORC", "RXD"}},
-	"REF": {needs: []string{"PRD", "PID"}},
-	"RGV": {needs: []string{"ORC", "RXG"}},
-	"RSP": {needs: []string{"MSA", "QAK"}},
+	"QBP": {needs: []string{"QPD"}, asks: []string{"RCP"}},
+	"QRY": {any: []string{"QRD", "QPD"}},
+	"RAS": {any: orderDetail, asks: []string{"ORC", "RXA"}},
+	"RDE": {any: orderDetail, asks: []string{"ORC", "RXE"}},
+	"RDS": {any: orderDetail, asks: []string{"ORC", "RXD"}},
+	"REF": {needs: []string{"PID"}, asks: []string{"PRD"}},
+	"RGV": {any: orderDetail, asks: []string{"ORC", "RXG"}},
+	"RSP": {needs: []string{"MSA"}, asks: []string{"QAK", "QPD"}},
 	"SIU": {needs: []string{"SCH"}},
-	"VXU": {needs: []string{"PID"}},
+	"VXU": {needs: []string{"PID"}, asks: []string{"RXA"}},
+
+	"ADT^A19": {any: []string{"QRD", "MSA"}},
+	"ADT^A20": {needs: []string{"NPU"}, asks: []string{"EVN"}},
 }
 
 func init() {
-	for event, s := range map[string]structure{
-		"A18": {needs: []string{"EVN", "PID", "MRG"}}, "A30": {needs: []string{"EVN", "PID", "MRG"}},
-		"A34": {needs: []string{"EVN", "PID", "MRG"}}, "A35": {needs: []string{"EVN", "PID", "MRG"}},
-		"A36": {needs: []string{"EVN", "PID", "MRG"}}, "A39": {needs: []string{"EVN", "PID", "MRG"}},
-		"A40": {needs: []string{"EVN", "PID", "MRG"}}, "A41": {needs: []string{"EVN", "PID", "MRG"}},
-		"A42": {needs: []string{"EVN", "PID", "MRG"}}, "A43": {needs: []string{"EVN", "PID", "MRG"}},
-		"A44": {needs: []string{"EVN", "PID", "MRG"}}, "A45": {needs: []string{"EVN", "PID", "MRG", "PV1"}},
-		"A46": {needs: []string{"EVN", "PID", "MRG"}}, "A47": {needs: []string{"EVN", "PID", "MRG"}},
-		"A48": {needs: []string{"EVN", "PID", "MRG"}}, "A49": {needs: []string{"EVN", "PID", "MRG"}},
-		"A50": {needs: []string{"EVN", "PID", "MRG", "PV1"}}, "A51": {needs: []string{"EVN", "PID", "MRG", "PV1"}},
-		"A20": {needs: []string{"EVN", "NPU"}},
-		"A19": {any: []string{"QRD", "MSA"}},
-	} {
-		structures["ADT^"+event] = s
+	for _, event := range []string{"A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A42", "A43", "A44",
+		"A45", "A46", "A47", "A48", "A49", "A50", "A51"} { // merges, moves and changes of identifiers
+		structures["ADT^"+event] = structure{needs: []string{"PID", "MRG"}, asks: []string{"EVN"}}
 	}
-	for _, event := range []string{"T02", "T04", "T06", "T08", "T10"} {
-		structures["MDM^"+event] = structure{needs: []string{"EVN", "PID", "TXA", "OBX"}}
+	for _, event := range strings.Fields("A01 A02 A03 A04 A05 A06 A07 A08 A09 A10 A11 A12 A13 A14 A15 A16 A17 A21 A22 A23 A25 A26 A27 A32 A33") {
+		structures["ADT^"+event] = structure{needs: []string{"PID"}, asks: []string{"EVN", "PV1"}} // about a visit
 	}
-	// Blood bank and bar code events of BAR and DFT carry no charge.
-	structures["DFT^P11"] = structure{needs: []string{"EVN", "PID", "FT1"}}
+	for _, event := range []string{"T02", "T04", "T06", "T08", "T10"} { // with content
+		structures["MDM^"+event] = structure{needs: []string{"PID", "TXA", "OBX"}, asks: []string{"EVN", "PV1"}}
+	}
 }
-
-// visitEvents are the ADT events whose structure requires PV1: everything about a visit.
-const visitEvents = "A01 A02 A03 A04 A05 A06 A07 A08 A09 A10 A11 A12 A13 A14 A15 A16 A17 A21 A22 A23 A25 A26 A27 A32 A33"
 
 // before gives the segments that must have come earlier in the message: one of the list.
 var before = map[string][]string{
@@ -80,7 +72,6 @@ var before = map[string][]string{
 	"PD1": {"PID"},
 	"MRG": {"PID"},
 	"NK1": {"PID"},
-	"TXA": {"EVN"},
 }
 
 // checkStructure checks that the segments are there and in an order that can be read.
@@ -91,22 +82,27 @@ func (v *validator) checkStructure() {
 			have[s.Name()] = i
 		}
 	}
-	end := v.m.Len()
 	kind := v.header.Kind()
 	st, ok := structures[kind]
 	if !ok {
-		st, ok = structures[v.header.MessageCode]
+		st = structures[v.header.MessageCode]
+	}
+	absent := func(name string) bool { _, there := have[name]; return !there }
+	missing := func(sev Severity, name, text string) {
+		v.report(sev, CodeSegmentSequence, name, v.m.Len(), text+" is required in "+clean(kind))
 	}
 	for _, name := range st.needs {
-		if _, there := have[name]; !there {
-			v.report(Error, CodeSegmentSequence, name, end, "the segment is required in "+clean(kind))
+		if absent(name) {
+			missing(Error, name, "the segment")
 		}
 	}
-	if len(st.any) > 0 && !slices.ContainsFunc(st.any, func(n string) bool { _, there := have[n]; return there }) {
-		v.report(Error, CodeSegmentSequence, st.any[0], end, "one of "+strings.Join(st.any, ", ")+" is required in "+clean(kind))
+	if len(st.any) > 0 && !slices.ContainsFunc(st.any, func(name string) bool { return !absent(name) }) {
+		missing(Error, st.any[0], "one of "+strings.Join(st.any, ", "))
 	}
-	if _, there := have["PV1"]; !there && ok && v.header.MessageCode == "ADT" && strings.Contains(visitEvents, v.header.TriggerEvent) {
-		v.report(v.since("2.2", Warning, Warning), CodeSegmentSequence, "PV1", end, "the segment is required in "+clean(kind))
+	for _, name := range st.asks {
+		if absent(name) {
+			missing(Warning, name, "the segment")
+		}
 	}
 	v.checkOrder(have)
 }

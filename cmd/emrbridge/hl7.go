@@ -19,7 +19,8 @@ import (
 
 func newHL7Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "hl7", Short: "HL7 v2 messages · HL7 v2 消息"}
-	cmd.AddCommand(newHL7ToFHIRCommand(), newHL7SendCommand(), newHL7DayCommand())
+	cmd.AddCommand(newHL7ToFHIRCommand(), newHL7SendCommand(), newHL7DayCommand(),
+		newHL7RoundTripCommand(), newHL7ParseCommand(), newHL7ValidateCommand())
 	return cmd
 }
 
