@@ -108,7 +108,7 @@ func TestValidateFinds(t *testing.T) {
 		{"birth", `birthTime value="19640716"`, `birthTime value="19641316"`, "birth", cda.Err, "/ClinicalDocument/recordTarget/patientRole/patient/birthTime"},
 		{"birth and number", `birthTime value="19640716"`, `birthTime value="19640717"`, "resident-id", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/birthTime"},
 		{"age", `unit="岁"`, `unit="年"`, "age", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/patient/age"},
-		{"time", `effectiveTime value="20231227210220"`, `effectiveTime value="20231327210220"`, "timestamp", cda.Err, "/ClinicalDocument/effectiveTime"},
+		{"time", `effectiveTime value="20231227210220"`, `effectiveTime value="20231327210220"`, "time", cda.Err, "/ClinicalDocument/effectiveTime"},
 		{"root", `root="2.16.156.10011.1.12" extension`, `root="1.2..3" extension`, "oid", cda.Err, "/ClinicalDocument/recordTarget/patientRole/id"},
 		{"other root", `root="2.16.156.10011.1.12" extension`, `root="1.2.3" extension`, "patient-root", cda.Warning, "/ClinicalDocument/recordTarget/patientRole/id"},
 		{"realm", `realmCode code="CN"`, `realmCode code="US"`, "realm", cda.Warning, "/ClinicalDocument/realmCode"},

@@ -72,8 +72,13 @@ var ruleSeverity = map[string]Severity{
 	"resident-id": Warning, "gender": Err, "birth": Err, "age": Warning, "code-table": Err, "code-name": Warning,
 	"author": Warning, "custodian": Warning, "custodian-id": Warning, "signer": Warning,
 	"header-part": Warning, "header-extra": Warning, "oid": Err, "timestamp": Err, "body": Err, "section": Warning, "section-code": Warning,
-	"entry-code": Warning, "value": Err, "order": Warning, "related": Warning, "many-patients": Warning,
+	"entry-code": Warning, "value": Err, "order": Warning, "many-patients": Warning,
+	"schema": Err, "statement": Warning, "profile": Err,
 }
+
+// foreignSeverity is the weight that rules have for documents other than those of WS/T 500:
+// their schema fixes the order, and times of persons are less strict in what is published.
+var foreignSeverity = map[string]Severity{"order": Err, "timestamp": Warning}
 
 // Validate holds a document against WS/T 500 where it is one, against the header of CDA R2
 // otherwise. The result is in no particular order beyond header before body.
@@ -84,8 +89,11 @@ func Validate(d *Document, p Partner) []Issue {
 	v.participants()
 	v.times()
 	v.oids()
-	if d.Type != nil {
+	switch {
+	case d.Type != nil:
 		v.wst500()
+	case d.source != nil:
+		v.cdar2()
 	}
 	v.body()
 	v.order()
@@ -133,6 +141,9 @@ type validation struct {
 // add notes an issue at a named place of the document.
 func (v *validation) add(rule, place, format string, args ...any) {
 	severity := ruleSeverity[rule]
+	if s, ok := foreignSeverity[rule]; ok && v.d.Type == nil {
+		severity = s
+	}
 	if v.p.Strict {
 		severity = Err
 	}
@@ -239,7 +250,9 @@ func (v *validation) times() {
 		}
 	}
 	d := v.d
-	check("effectiveTime", d.Time)
+	if _, err := hl7.ParseTime(d.Time, nil); d.Time != "" && err != nil {
+		v.add("time", "effectiveTime", "not a time in the form YYYYMMDDHHMMSS[+ZZZZ], or a date that does not exist")
+	}
 	for _, group := range []struct {
 		place  string
 		people []Person
@@ -261,17 +274,23 @@ func (v *validation) times() {
 }
 
 func (v *validation) oids() {
+	d := v.d
 	check := func(place string, ids ...ID) {
 		for _, id := range ids {
-			v.need(id.Root == "" || validOID(id.Root) || validUUID(id.Root), "oid", place, "the root is neither OID nor UUID")
+			v.need(id.Root == "" || validOID(id.Root) || validUUID(id.Root) || d.Type == nil && validRUID(id.Root),
+				"oid", place, "the root is neither OID nor UUID")
 		}
 	}
-	d := v.d
 	check("templateId", d.Templates...)
 	check("id", d.ID)
 	check("patientRole/id", d.Patient.IDs...)
 	check("patient/id", d.Patient.PersonIDs...)
 	v.need(d.Code.System == "" || validOID(d.Code.System), "oid", "code", "the code system is no OID")
+}
+
+// validRUID accepts reserved identifiers of HL7 (data type ruid).
+func validRUID(s string) bool {
+	return strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", rune(s[0])) && plainToken(strings.ReplaceAll(s, ".", "x"))
 }
 
 func validUUID(s string) bool {
