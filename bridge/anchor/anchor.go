@@ -7,10 +7,12 @@
 //
 //  1. T_R of the patient is put on the ledger unless it is known to be there. Records of
 //     other patients do not wait for it.
-//  2. The entry is handed to the anchorer and its receipt awaited. Anchoring an entry that
+//  2. The ledger is told which tags belong together, if the record says so (see package
+//     patientindex): before the record is found, it is found under the right tag.
+//  3. The entry is handed to the anchorer and its receipt awaited. Anchoring an entry that
 //     is there already is a quiet duplicate: the contract compares.
-//  3. The store is told where the record is anchored, all records of a batch in one write.
-//  4. The receipt goes on emr.anchored, then the input is acknowledged.
+//  4. The store is told where the record is anchored, all records of a batch in one write.
+//  5. The receipt goes on emr.anchored, then the input is acknowledged.
 //
 // A crash between any two steps repeats the steps before it, each of which does nothing the
 // second time. The order of records does not matter here: a batch is a set, and what happened
@@ -61,8 +63,8 @@ type anchorer interface {
 	Anchor(ctx context.Context, e evidence.Entry) (chainclient.Receipt, error)
 }
 
-// registrar puts T_R on the ledger; chainclient.Client is one. The same T_R again is no
-// error.
+// registrar puts T_R and links of tags on the ledger; chainclient.Client is one. The same
+// T_R again is no error.
 type registrar interface {
 	Submit(ctx context.Context, body evidence.Body) (chainclient.Commit, error)
 }
@@ -108,6 +110,10 @@ func (h *handler) Handle(ctx context.Context, m bus.Message) ([]bus.Message, err
 	if err != nil {
 		return nil, ledgerError(ctx, err)
 	}
+	unlinked, err := h.link(ctx, body.Links)
+	if err != nil {
+		return nil, err
+	}
 	receipt, err := h.d.Anchorer.Anchor(ctx, body.Entry)
 	if err != nil {
 		return nil, ledgerError(ctx, err)
@@ -121,9 +127,11 @@ func (h *handler) Handle(ctx context.Context, m bus.Message) ([]bus.Message, err
 	meta.Stage, meta.Code, meta.At = stage.Anchored, "", now
 	meta.Tag, meta.Batch, meta.Tx, meta.Block = body.Entry.Tag.String(), receipt.Batch.String(), receipt.TxID, receipt.Block
 	out := []bus.Message{{Subject: topology.Anchored, Meta: meta}}
-	if differs {
-		meta.Stage, meta.Code = stage.Incident, CodeRegistration
-		out = append(out, bus.Message{Subject: topology.Trail, Meta: meta})
+	for code, happened := range map[string]bool{CodeRegistration: differs, CodeLinkRefused: unlinked} {
+		if happened {
+			meta.Stage, meta.Code = stage.Incident, code
+			out = append(out, bus.Message{Subject: topology.Trail, Meta: meta})
+		}
 	}
 	return out, nil
 }
