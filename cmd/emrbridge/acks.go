@@ -74,7 +74,7 @@ func (s *site) openAckDesk(ctx context.Context, group *errgroup.Group, p *bridge
 	d := &ackDesk{until: until, outcomes: p.Outcomes, note: p.Note, log: s.log.With("part", "acks", "listener", l.Name),
 		cipher: s.secrets.Quarantine, run: ctx}
 	if l.ReturnAddress != "" {
-		if err := d.openReturn(ctx, group, s.config.Dir(filepath.Join("acks", l.Name)), l); err != nil {
+		if err := d.openReturn(ctx, s.config.Dir(filepath.Join("acks", l.Name)), l); err != nil {
 			return nil, fmt.Errorf("hl7 listener %s: %w", l.Name, err)
 		}
 	}
@@ -90,7 +90,7 @@ func (s *site) openAckDesk(ctx context.Context, group *errgroup.Group, p *bridge
 }
 
 // openReturn opens the queue to the return address and takes up the debts on the disk.
-func (d *ackDesk) openReturn(ctx context.Context, group *errgroup.Group, dir string, l config.Listener) error {
+func (d *ackDesk) openReturn(ctx context.Context, dir string, l config.Listener) error {
 	d.dir = filepath.Join(dir, "owed")
 	for _, path := range []string{dir, d.dir} {
 		if err := fsatomic.MkdirPrivate(path); err != nil {
