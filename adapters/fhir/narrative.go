@@ -25,7 +25,7 @@ func checkNarrative(text string) (rule, problem string) {
 	}
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.Entity = xml.HTMLEntity
-	depth, content, closed := 0, false, false
+	var r narrativeReader
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -34,30 +34,40 @@ func checkNarrative(text string) (rule, problem string) {
 		if err != nil {
 			return "txt-1", "the narrative is not well-formed XML"
 		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if depth++; depth > maxNesting || closed {
-				return "txt-1", "the narrative must be one div element, nested in moderation"
-			}
-			if problem := checkTag(t); problem != "" {
-				return "txt-1", problem
-			}
-			content = content || t.Name.Local == "img"
-		case xml.EndElement:
-			depth--
-			closed = depth == 0
-		case xml.CharData:
-			content = content || strings.TrimSpace(string(t)) != ""
-		case xml.Directive:
-			return "txt-1", "the narrative holds a document type declaration, which is not allowed"
-		case xml.ProcInst:
-			return "txt-1", "the narrative holds a processing instruction, which is not allowed"
+		if problem := r.token(token); problem != "" {
+			return "txt-1", problem
 		}
 	}
-	if !content {
+	if !r.content {
 		return "txt-2", "the narrative has no content"
 	}
 	return "", ""
+}
+
+type narrativeReader struct {
+	depth           int
+	content, closed bool
+}
+
+func (r *narrativeReader) token(token xml.Token) string {
+	switch t := token.(type) {
+	case xml.StartElement:
+		if r.depth++; r.depth > maxNesting || r.closed {
+			return "the narrative must be one div element, nested in moderation"
+		}
+		r.content = r.content || t.Name.Local == "img"
+		return checkTag(t)
+	case xml.EndElement:
+		r.depth--
+		r.closed = r.depth == 0
+	case xml.CharData:
+		r.content = r.content || strings.TrimSpace(string(t)) != ""
+	case xml.Directive:
+		return "the narrative holds a document type declaration, which is not allowed"
+	case xml.ProcInst:
+		return "the narrative holds a processing instruction, which is not allowed"
+	}
+	return ""
 }
 
 func checkTag(t xml.StartElement) string {

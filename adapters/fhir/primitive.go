@@ -206,21 +206,29 @@ func isTime(s string) bool {
 	return len(s) == 8 || len(s) > 9 && s[8] == '.' && strings.Trim(s[9:], "0123456789") == ""
 }
 
+// base64Alphabet marks the characters of base64: 1 for those that carry bits, 2 for space.
+var base64Alphabet = func() (t [256]byte) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = 1
+	}
+	for _, c := range []byte(" \t\r\n") {
+		t[c] = 2
+	}
+	return t
+}()
+
 // base64Size returns the number of bytes that base64 text stands for.
 func base64Size(s string) (int, bool) {
 	n, pad := 0, 0
 	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-		case c == '=':
+		switch kind := base64Alphabet[s[i]]; {
+		case kind == 2:
+		case s[i] == '=':
 			pad++
-		case pad > 0:
+		case kind == 0 || pad > 0:
 			return 0, false
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/':
-			n++
 		default:
-			return 0, false
+			n++
 		}
 	}
 	if (n+pad)%4 != 0 || pad > 2 || n == 0 {

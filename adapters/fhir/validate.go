@@ -281,37 +281,47 @@ func (c *checker) required(t *schema.Type, n *Node) {
 
 // element judges the value of a member; shadow is the member with an underscore before it.
 func (c *checker) element(e *schema.Element, v, shadow *Node) {
-	if !e.List {
-		switch v.Kind {
-		case Array:
-			c.fail(CodeStructure, "must not be an array: the element occurs once")
-		case Null:
-			c.fail(CodeStructure, "null is no value; leave the element out")
-		default:
-			c.single(e, v)
-		}
+	if e.List {
+		c.list(e, v, shadow)
 		return
 	}
-	if v.Kind != Array {
-		c.fail(CodeStructure, "must be an array, not "+v.Kind.String())
-		return
+	switch v.Kind {
+	case Array:
+		c.fail(CodeStructure, "must not be an array: the element occurs once")
+	case Null:
+		c.fail(CodeStructure, "null is no value; leave the element out")
+	default:
+		c.single(e, v)
 	}
-	if len(v.Items) == 0 {
-		c.breaks("ele-1", "an empty array; leave the element out")
+}
+
+func (c *checker) list(e *schema.Element, v, shadow *Node) {
+	if !c.isList(v) {
+		return
 	}
 	if shadow != nil && shadow.Kind == Array && len(shadow.Items) != len(v.Items) {
 		c.fail(CodeStructure, "values and their extensions differ in number")
 	}
 	for i, item := range v.Items {
 		c.pushIndex(i)
-		switch {
-		case item.Kind != Null:
+		if item.Kind != Null {
 			c.single(e, item)
-		case shadow == nil || shadow.Kind != Array || i >= len(shadow.Items) || shadow.Items[i].Kind == Null:
+		} else if e.Kind != schema.Primitive || shadow == nil || shadow.Kind != Array || i >= len(shadow.Items) || shadow.Items[i].Kind == Null {
 			c.fail(CodeStructure, "null without an extension in its place")
 		}
 		c.pop()
 	}
+}
+
+func (c *checker) isList(v *Node) bool {
+	if v.Kind != Array {
+		c.fail(CodeStructure, "must be an array, not "+v.Kind.String())
+		return false
+	}
+	if len(v.Items) == 0 {
+		c.breaks("ele-1", "an empty array; leave the element out")
+	}
+	return true
 }
 
 // shadow judges the id and extensions of a primitive.
@@ -321,12 +331,8 @@ func (c *checker) shadow(e *schema.Element, v, value *Node) {
 		c.shadowOf(base, v)
 		return
 	}
-	if v.Kind != Array {
-		c.fail(CodeStructure, "must be an array, not "+v.Kind.String())
+	if !c.isList(v) {
 		return
-	}
-	if len(v.Items) == 0 {
-		c.breaks("ele-1", "an empty array; leave the element out")
 	}
 	for i, item := range v.Items {
 		c.pushIndex(i)
