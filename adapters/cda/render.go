@@ -95,7 +95,7 @@ func (r *renderer) patient() {
 	for _, id := range p.IDs {
 		r.id("id", id)
 	}
-	r.address("addr", p.Address)
+	r.address(p.Address)
 	for _, t := range p.Telecom {
 		r.telecom(t)
 	}
@@ -146,15 +146,15 @@ func (r *renderer) telecom(t Telecom) {
 	}
 }
 
-func (r *renderer) address(name string, a Address) {
+func (r *renderer) address(a Address) {
 	if a.IsZero() {
 		return
 	}
 	if a.Text != "" {
-		r.text(name, a.Text, "use", a.Use)
+		r.text("addr", a.Text, "use", a.Use)
 		return
 	}
-	r.start(name, "use", a.Use)
+	r.start("addr", "use", a.Use)
 	for _, part := range [][2]string{{"houseNumber", a.HouseNumber}, {"streetName", a.Street}, {"township", a.Township},
 		{"county", a.County}, {"city", a.City}, {"state", a.State}, {"postalCode", a.PostalCode}} {
 		if part[1] != "" {
@@ -170,7 +170,7 @@ func (r *renderer) place(name string, a Address) {
 	}
 	r.start(name)
 	r.start("place", "classCode", "PLC", "determinerCode", "INSTANCE")
-	r.address("addr", a)
+	r.address(a)
 	r.end()
 	r.end()
 }
@@ -183,7 +183,7 @@ func (r *renderer) employer() {
 	r.start("employerOrganization")
 	r.text("name", e.Name)
 	r.telecom(e.Telecom)
-	r.address("addr", r.d.Patient.EmployerAddr)
+	r.address(r.d.Patient.EmployerAddr)
 	r.end()
 }
 
@@ -350,7 +350,7 @@ func (r *renderer) contact(p Person) {
 	} else {
 		r.codeIf("code", p.Role)
 	}
-	r.address("addr", p.Address)
+	r.address(p.Address)
 	r.telecom(p.Telecom)
 	r.start("associatedPerson", when(r.d.Type.Form("full"), classOf("PSN")...)...)
 	r.text("name", p.Name)

@@ -66,9 +66,6 @@ func (r Roots) Type(root string) (t record.IdentifierType, ok bool) {
 	return t, ok
 }
 
-// numbersPatient reports whether a root numbers a patient rather than a document.
-func (r Roots) numbersPatient(root string) bool { return !documentRoots[r.standard(root)] }
-
 // validOID reports whether s is an OID: numbers without leading zeros, with dots between.
 func validOID(s string) bool {
 	if s == "" || len(s) > 128 {

@@ -42,19 +42,12 @@ func (p *parser) badReference(at int, name string) error {
 	return p.fail(Forbidden, at, "a reference to an entity other than the five predefined ones")
 }
 
+var predefined = map[string]rune{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
+
 // reference returns the character of a predefined entity or a character reference.
 func reference(name string) (rune, bool) {
-	switch name {
-	case "amp":
-		return '&', true
-	case "lt":
-		return '<', true
-	case "gt":
-		return '>', true
-	case "quot":
-		return '"', true
-	case "apos":
-		return '\'', true
+	if r, ok := predefined[name]; ok {
+		return r, true
 	}
 	digits, ok := strings.CutPrefix(name, "#")
 	if !ok {
@@ -68,12 +61,16 @@ func reference(name string) (rune, bool) {
 		return 0, false
 	}
 	v, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || v > utf8.MaxRune || !utf8.ValidRune(rune(v)) {
+	if err != nil || v > utf8.MaxRune || !allowed(rune(v)) {
 		return 0, false
 	}
-	r := rune(v)
-	if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
-		return 0, false
+	return rune(v), true
+}
+
+// allowed is the production Char (XML 1.0, 2.2).
+func allowed(r rune) bool {
+	if r < 0x20 {
+		return r == '\t' || r == '\n' || r == '\r'
 	}
-	return r, true
+	return utf8.ValidRune(r) && r != 0xfffe && r != 0xffff
 }
