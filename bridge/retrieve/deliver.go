@@ -30,9 +30,9 @@ type candidate struct {
 
 func (c candidate) covered() bool { return c.absent != wire.Withheld }
 
-// choose finds the records that were asked for. Only records that this hospital anchored
-// under the tag of the request count, so that a consent of one patient never brings
-// records of another.
+// choose finds the records that were asked for. Only records count that this hospital
+// anchored under the tag of the request, or under a tag that the ledger shows as linked to it
+// by this hospital, so that a consent of one patient never brings records of another.
 func (d *delivery) choose(ctx context.Context) error {
 	asked := d.terms.Records
 	if len(d.req.Records) > 0 {
@@ -72,17 +72,16 @@ func (d *delivery) choose(ctx context.Context) error {
 	return nil
 }
 
-// anchors returns this hospital's anchors under the tag: those asked for, or all.
+// anchors returns this hospital's anchors under the tag and under those that it has linked to
+// the tag: those asked for, or all.
 func (d *delivery) anchors(ctx context.Context, asked []evidence.RecordID) (map[evidence.RecordID]evidence.Anchor, error) {
 	wanted := make(map[evidence.RecordID]bool, len(asked))
 	for _, id := range asked {
 		wanted[id] = true
 	}
 	out := map[evidence.RecordID]evidence.Anchor{}
-	err := pages(ctx, func(size int, bookmark string) (evidence.Page[evidence.Anchor], error) {
-		return d.Ledger.Anchors(ctx, d.terms.Tag, size, bookmark)
-	}, func(a evidence.Anchor) error {
-		if a.ID.HospitalNumber() == d.Number && a.Tag == d.terms.Tag && (len(asked) == 0 || wanted[a.ID]) {
+	err := d.Trust.anchors(ctx, d.terms.Tag, func(a evidence.Anchor) error {
+		if a.ID.HospitalNumber() == d.Number && (len(asked) == 0 || wanted[a.ID]) {
 			out[a.ID] = a
 		}
 		if len(out) > wire.MaxItems {
@@ -119,7 +118,7 @@ func (d *delivery) candidate(ctx context.Context, id evidence.RecordID, anchors 
 	switch {
 	case !d.decision.Covers(item.Kind):
 		c.absent = wire.Withheld
-	case item.Tag != d.terms.Tag, !item.CipherHash.Equal(c.anchor.CipherHash), item.Size <= 0:
+	case item.Tag != c.anchor.Tag, !item.CipherHash.Equal(c.anchor.CipherHash), item.Size <= 0:
 		c.absent = wire.Damaged
 	}
 	return c, nil

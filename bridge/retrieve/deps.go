@@ -18,6 +18,10 @@ type Ledger interface {
 	Member(ctx context.Context, msp string) (evidence.Member, error)
 	Members(ctx context.Context) ([]evidence.Member, error)
 	Anchors(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.Anchor], error)
+	// TagLinks are the links of all hospitals that lead to a tag; LinkedAnchors is what they
+	// have anchored under the tags that lead there. A page of it may be empty before the end.
+	TagLinks(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.TagLink], error)
+	LinkedAnchors(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.Anchor], error)
 	Consents(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.Consent], error)
 	Consent(ctx context.Context, id evidence.Nonce) (evidence.Consent, error)
 	Access(ctx context.Context, id evidence.Nonce) (evidence.Access, error)

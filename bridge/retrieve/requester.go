@@ -226,11 +226,9 @@ func (r *Requester) plan(ctx context.Context, q *Query) ([]*job, error) {
 // find returns the anchors asked for by hospital number, without this hospital's own.
 func (r *Requester) find(ctx context.Context, q *Query) (map[uint16][]evidence.Anchor, error) {
 	found, total := map[uint16][]evidence.Anchor{}, 0
-	err := pages(ctx, func(size int, bookmark string) (evidence.Page[evidence.Anchor], error) {
-		return r.Ledger.Anchors(ctx, q.Tag, size, bookmark)
-	}, func(a evidence.Anchor) error {
+	err := r.Trust.anchors(ctx, q.Tag, func(a evidence.Anchor) error {
 		number := a.ID.HospitalNumber()
-		if a.Tag != q.Tag || number == r.Number || len(q.Records) > 0 && !slices.Contains(q.Records, a.ID) {
+		if number == r.Number || len(q.Records) > 0 && !slices.Contains(q.Records, a.ID) {
 			return nil
 		}
 		if total++; total > maxQueryRecords {

@@ -91,6 +91,16 @@ func (l *Ledger) Anchors(ctx context.Context, tag evidence.Tag, size int, bookma
 	return ask[evidence.Page[evidence.Anchor]](ctx, l, evidence.QueryAnchors, tag.String(), strconv.Itoa(size), bookmark)
 }
 
+// TagLinks reads a page of the links that lead to a tag.
+func (l *Ledger) TagLinks(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.TagLink], error) {
+	return ask[evidence.Page[evidence.TagLink]](ctx, l, evidence.QueryTagLinks, tag.String(), strconv.Itoa(size), bookmark)
+}
+
+// LinkedAnchors reads a page of the anchors under tags linked to a tag.
+func (l *Ledger) LinkedAnchors(ctx context.Context, tag evidence.Tag, size int, bookmark string) (evidence.Page[evidence.Anchor], error) {
+	return ask[evidence.Page[evidence.Anchor]](ctx, l, evidence.QueryLinkedAnchors, tag.String(), strconv.Itoa(size), bookmark)
+}
+
 // Batch reads the header of a batch.
 func (l *Ledger) Batch(ctx context.Context, number uint16, nonce evidence.Nonce) (evidence.Batch, error) {
 	return ask[evidence.Batch](ctx, l, evidence.QueryBatch, strconv.Itoa(int(number)), nonce.String())
