@@ -18,7 +18,7 @@ func (c *converter) codingAt(v val, code, version, oid int, table string) *tree.
 	if id != "" || text != "" {
 		uri = c.codeSystem(system, v.c(oid).peekSub())
 	}
-	if strings.HasPrefix(uri, "urn:oid:") {
+	if uri != "" {
 		v.c(oid).done()
 	}
 	switch {
@@ -29,11 +29,8 @@ func (c *converter) codingAt(v val, code, version, oid int, table string) *tree.
 	case table != "" && id != "":
 		o.Set("system", table)
 	}
-	if uri != "" {
-		o.Set("version", v.c(version).whole())
-	}
 	if codePattern.MatchString(id) {
-		o.Set("code", id)
+		o.Set("version", v.c(version).whole()).Set("code", id)
 	} else if text == "" {
 		text = id
 	}

@@ -34,12 +34,16 @@ var codeSystems = map[string]string{
 	"DCM": "http://dicom.nema.org/resources/ontology/DCM", "IETF": "urn:ietf:bcp:47",
 }
 
+// knownOIDs are coding systems that FHIR knows by another address than their object
+// identifier (FHIR R4 §4.3).
+var knownOIDs = map[string]string{
+	"2.16.840.1.113883.6.1": systemLOINC, "2.16.840.1.113883.6.96": "http://snomed.info/sct", "2.16.840.1.113883.6.8": systemUCUM,
+	"2.16.840.1.113883.6.88": "http://www.nlm.nih.gov/research/umls/rxnorm", "2.16.840.1.113883.12.292": "http://hl7.org/fhir/sid/cvx", "2.16.840.1.113883.6.3": "http://hl7.org/fhir/sid/icd-10",
+}
+
 // codeSystem finds the address of a coding system by its name in CWE.3 and its object
 // identifier in CWE.14. "" means that nobody outside the sender can know it.
 func (c *converter) codeSystem(name, oid string) string {
-	if oidPattern.MatchString(oid) {
-		return "urn:oid:" + oid
-	}
 	if uri, ok := c.o.Systems[name]; ok && name != "" {
 		return uri
 	}
@@ -47,8 +51,17 @@ func (c *converter) codeSystem(name, oid string) string {
 	if uri, ok := codeSystems[up]; ok {
 		return uri
 	}
+	if uri, ok := knownOIDs[oid]; ok {
+		return uri
+	}
+	if oidPattern.MatchString(oid) {
+		return "urn:oid:" + oid
+	}
 	if table, ok := strings.CutPrefix(up, "HL7"); ok && len(table) == 4 && digits(table) {
 		return hl7Table + table
+	}
+	if uri, ok := knownOIDs[name]; ok {
+		return uri
 	}
 	if oidPattern.MatchString(name) {
 		return "urn:oid:" + name

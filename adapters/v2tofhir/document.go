@@ -50,7 +50,7 @@ func (c *converter) txa(s seg) {
 	if c.patient != nil {
 		d.Set("subject", c.patient.Ref())
 	}
-	c.documentDate(d, s)
+	c.setInstant(d.Object, "date", s.f(6))
 	c.practitioners(d.Object, "author", s.f(9), nil)
 	c.practitioners(d.Object, "author", s.f(5), nil)
 	if who := c.practitioner(s.f(10).rep(1)); who != nil {
@@ -67,21 +67,11 @@ func (c *converter) txa(s seg) {
 	if label := c.concept(s.f(18), hl7Table+"0272"); label != nil {
 		d.Add("securityLabel", label)
 	}
-	if c.encounter != nil {
-		d.Set("context", tree.New("encounter", []any{c.encounter.Ref()}))
-	}
+	context := tree.New().Add("encounter", c.encounter.Ref())
+	context.Set("period", c.period(s.f(4), val{t: c.t}))
+	d.Set("context", context)
 	c.document.title = d.Text("description")
 	c.noted = &noted{Object: d.Object, text: "description"}
-}
-
-// documentDate sets the date of the document, an instant: when it was made, or else when
-// the activity was. The activity itself goes into the context.
-func (c *converter) documentDate(d *tree.Resource, s seg) {
-	for _, f := range []int{6, 4} {
-		if s.f(f).has() && c.setInstant(d.Object, "date", s.f(f)) {
-			return
-		}
-	}
 }
 
 // documentContent takes an OBX of a document message as content. It reports false for a

@@ -32,7 +32,7 @@ func (c *converter) msh(s seg) {
 	kind := c.msg.Header()
 	h.Set("eventCoding", eventCoding(kind.MessageCode, kind.TriggerEvent, kind.Structure))
 	c.activity = tree.New("coding", []any{h.Get("eventCoding")})
-	app, to := hd(s.f(3).c), hd(s.f(5).c)
+	app, to, network := hd(s.f(3).c), hd(s.f(5).c), hd(s.f(25).c)
 	c.facility = c.facilityOf(hd(s.f(4).c))
 	if c.facility == nil {
 		c.facility = c.organization(s.f(22))
@@ -41,8 +41,11 @@ func (c *converter) msh(s seg) {
 	if receiver == nil {
 		receiver = c.organization(s.f(23))
 	}
+	if to.empty() {
+		to = network
+	}
 	if !to.empty() || receiver != nil {
-		d := c.endpoint(to, hd(s.f(25).c))
+		d := c.endpoint(to, network)
 		d.Set("receiver", receiver.Ref())
 		h.Add("destination", d)
 	}

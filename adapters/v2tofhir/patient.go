@@ -63,7 +63,7 @@ func (c *converter) birth(o *tree.Object, v val) {
 	if !ok || t.Precision < record.Hour {
 		return
 	}
-	value, _ := dateTime(t)
+	value, _ := dateTime(t, v.peekSub())
 	if t.Precision >= record.Minute {
 		o.Set("_birthDate", tree.New("extension", []any{tree.Extension(structureDefinition+"patient-birthTime", "valueDateTime", value)}))
 		return
@@ -177,7 +177,11 @@ func (c *converter) nk1(s seg) {
 		return
 	}
 	r := c.add("RelatedPerson", s.path)
+	c.cxs(r.Object, "identifier", s.f(12), "")
 	c.cxs(r.Object, "identifier", s.f(33), "")
+	if n := s.f(37).text(); n != "" {
+		r.Add("identifier", c.identifier(n, "SS", authority{}))
+	}
 	r.Set("patient", c.patient.Ref())
 	r.Add("relationship", c.concept(s.f(3), hl7Table+"0063"))
 	r.Add("relationship", c.concept(s.f(7), hl7Table+"0131"))
@@ -185,12 +189,17 @@ func (c *converter) nk1(s seg) {
 	c.humanNames(r.Object, "name", s.f(30), "")
 	c.xtns(r.Object, "telecom", s.f(5), "home")
 	c.xtns(r.Object, "telecom", s.f(6), "work")
+	c.xtns(r.Object, "telecom", s.f(31), "")
 	for n := 40; n <= 42; n++ {
 		c.xtns(r.Object, "telecom", s.f(n), "")
 	}
 	c.gender(r.Object, s.f(15))
 	c.setDate(r.Object, "birthDate", s.f(16))
 	c.xads(r.Object, "address", s.f(4))
+	c.xads(r.Object, "address", s.f(32))
+	if l := c.concept(s.f(20), ""); l != nil {
+		r.Add("communication", tree.New("language", l))
+	}
 	r.Set("period", c.period(s.f(8), s.f(9)))
 	contact := tree.New("relationship", r.Get("relationship"))
 	contact.Set("name", firstOf(r.Get("name")))

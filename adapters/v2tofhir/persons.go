@@ -205,11 +205,14 @@ func (c *converter) practitioner(v val) *tree.Resource {
 		return nil
 	}
 	a := hd(v.c(9).s)
-	typ, use := v.c(13).whole(), pick(v.c(10), nameUses)
+	typ, use, valid := v.c(13).whole(), pick(v.c(10), nameUses), c.period(v.c(19), v.c(20))
+	if valid.IsEmpty() {
+		valid = c.period(v.c(17).s(1), v.c(17).s(2))
+	}
 	return c.once("Practitioner", "XCN\x00"+id+"\x00"+name.Text("text")+"\x00"+a.name+"\x00"+a.id+"\x00"+typ, func(r *tree.Resource) {
 		r.Add("identifier", c.identifier(id, typ, a))
 		if name != nil {
-			name.Set("use", use)
+			name.Set("use", use).Set("period", valid)
 			r.Add("name", name)
 		}
 	})

@@ -60,7 +60,9 @@ func (c *converter) sourceSpecimen(g *order, s seg) {
 	p.Set("type", c.conceptIn(v.c(1)))
 	p.Set("subject", c.subject())
 	c.setDateTime(p.Object, "receivedTime", s.f(14))
-	p.Set("collection", tree.New("method", tree.New("text", v.c(3).whole()), "bodySite", c.conceptIn(v.c(4))))
+	col := tree.New("method", tree.New("text", v.c(3).whole()), "bodySite", c.conceptIn(v.c(4)))
+	c.setDateTime(col, "collectedDateTime", s.f(7))
+	p.Set("collection", col)
 	c.attachSpecimen(g, p)
 }
 
@@ -84,8 +86,15 @@ func (c *converter) spm(s seg) {
 		return
 	}
 	p := c.add("Specimen", s.path)
-	for i, typ := range []string{"PLAC", "FILL"} {
+	for i, typ := range []string{"PGN", "FGN"} {
 		p.Add("identifier", c.ei(s.f(2).c(i+1).s, typ))
+	}
+	for _, v := range s.f(30).reps() {
+		if id := c.cx(v, ""); !p.Has("accessionIdentifier") {
+			p.Set("accessionIdentifier", id)
+		} else {
+			p.Add("identifier", id)
+		}
 	}
 	p.Set("type", c.concept(s.f(4), hl7Table+"0487"))
 	p.Set("subject", c.subject())
@@ -109,6 +118,15 @@ func (c *converter) spm(s seg) {
 		col.Set("quantity", q)
 	}
 	p.Set("collection", col)
+	box := tree.New("type", c.concept(s.f(27), ""))
+	for _, v := range s.f(6).reps() {
+		if !box.Has("additiveCodeableConcept") {
+			box.Set("additiveCodeableConcept", c.concept(v, hl7Table+"0371"))
+		}
+	}
+	if !box.IsEmpty() {
+		p.Add("container", box)
+	}
 	if strings.EqualFold(s.f(20).peek(), "Y") || strings.EqualFold(s.f(20).peek(), "N") {
 		p.Set("status", map[string]string{"Y": "available", "N": "unavailable"}[strings.ToUpper(s.f(20).text())])
 	}

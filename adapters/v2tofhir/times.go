@@ -1,6 +1,8 @@
 package v2tofhir
 
 import (
+	"strings"
+
 	"github.com/emrbridge/emrbridge/adapters/fhir/tree"
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/record"
@@ -10,8 +12,8 @@ import (
 // seconds and a zone.
 const (
 	layoutDay    = "2006-01-02"
-	layoutSecond = "2006-01-02T15:04:05-07:00"
-	layoutMilli  = "2006-01-02T15:04:05.000-07:00"
+	layoutSecond = "2006-01-02T15:04:05Z07:00"
+	layoutMilli  = "2006-01-02T15:04:05.000Z07:00"
 )
 
 // time reads a DTM, TS, DT or the first component of one. ok is false, and the value
@@ -44,14 +46,15 @@ func (c *converter) setDateTime(o *tree.Object, name string, v val) {
 	if !ok {
 		return
 	}
-	value, exact := dateTime(t)
+	value, exact := dateTime(t, text)
 	o.Set(name, value)
 	if !exact {
 		original(o, name, text)
 	}
 }
 
-func dateTime(t record.Time) (s string, exact bool) {
+// dateTime writes a time whose text is known, with as many digits of a second as that has.
+func dateTime(t record.Time, text string) (s string, exact bool) {
 	at := t.Time()
 	switch t.Precision {
 	case record.Year:
@@ -67,7 +70,9 @@ func dateTime(t record.Time) (s string, exact bool) {
 	case record.Second:
 		return at.Format(layoutSecond), true
 	}
-	return at.Format(layoutMilli), true
+	_, fraction, _ := strings.Cut(text, ".")
+	fraction, _, _ = strings.Cut(strings.ReplaceAll(fraction, "-", "+"), "+")
+	return at.Format("2006-01-02T15:04:05") + "." + fraction + at.Format("Z07:00"), true
 }
 
 // setDate sets a date: year, month or day. It reports the time if the source had one.
@@ -78,7 +83,7 @@ func (c *converter) setDate(o *tree.Object, name string, v val) (t record.Time, 
 	}
 	whole := t
 	whole.Precision = min(t.Precision, record.Day)
-	value, _ := dateTime(whole)
+	value, _ := dateTime(whole, "")
 	o.Set(name, value)
 	return t, true
 }
@@ -92,7 +97,7 @@ func (c *converter) setInstant(o *tree.Object, name string, v val) bool {
 		return false
 	}
 	t, _, _ = c.time(v)
-	value, exact := dateTime(t)
+	value, exact := dateTime(t, text)
 	o.Set(name, value)
 	if !exact {
 		original(o, name, text)

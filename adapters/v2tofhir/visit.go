@@ -34,7 +34,7 @@ func (c *converter) pv1(s seg) {
 	e.Set("serviceType", c.concept(s.f(10), hl7Table+"0069"))
 	e.Set("subject", c.subject())
 	for _, p := range participants {
-		kind := tree.Concept(v3+"ParticipationType", p.code, p.display)
+		kind := tree.Concept(v3+"ParticipationType", p.code, p.display).Set("text", p.display)
 		c.practitioners(e.Object, "participant", s.f(p.field), func(who *tree.Object) *tree.Object {
 			return tree.New("type", []any{kind}, "individual", who)
 		})
@@ -104,9 +104,9 @@ func (c *converter) hospitalization(e *tree.Resource, s seg) {
 
 // pv2 reads more of the visit (segment map PV2[Encounter]).
 func (c *converter) pv2(s seg) {
-	if c.encounter == nil {
-		c.unread(s)
-		return
+	if c.encounter == nil { // a PV2 without a PV1
+		c.encounter = c.add("Encounter", s.path)
+		c.encounter.Set("status", "unknown").Set("class", tree.Code(v3+"NullFlavor", "UNK", "unknown")).Set("subject", c.subject())
 	}
 	e := c.encounter
 	e.Add("reasonCode", c.concept(s.f(3), ""))
