@@ -21,6 +21,7 @@ func newHL7Command() *cobra.Command {
 	cmd := &cobra.Command{Use: "hl7", Short: "HL7 v2 messages · HL7 v2 消息"}
 	cmd.AddCommand(newHL7ToFHIRCommand(), newHL7SendCommand(), newHL7DayCommand(),
 		newHL7RoundTripCommand(), newHL7ParseCommand(), newHL7ValidateCommand())
+	cmd.AddCommand(newHL7MappingCommands()...)
 	return cmd
 }
 

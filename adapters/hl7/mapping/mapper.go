@@ -66,18 +66,29 @@ type Source struct {
 // hl7.Parse and hl7.Header.Check. A field that cannot be understood is never an error: it
 // is left out and named in Metadata["unread"].
 func (m *Mapper) Map(src Source) (*record.Record, error) {
+	msg, cs, err := m.parse(src)
+	if err != nil {
+		return nil, err
+	}
+	return m.mapWhole(msg, cs, src)
+}
+
+// parse decodes and parses the raw bytes.
+func (m *Mapper) parse(src Source) (*hl7.Message, hl7.Charset, error) {
 	policy := m.charset
 	if cs, ok := hl7.CharsetByName(src.Charset); ok {
 		policy = hl7.CharsetPolicy{Default: cs, Force: true}
 	}
 	text, cs, err := policy.Decode(src.Raw)
 	if err != nil {
-		return nil, err
+		return nil, cs, err
 	}
 	msg, err := hl7.Parse(text)
-	if err != nil {
-		return nil, err
-	}
+	return msg, cs, err
+}
+
+// mapWhole maps a message whose payload is at hand.
+func (m *Mapper) mapWhole(msg *hl7.Message, cs hl7.Charset, src Source) (*record.Record, error) {
 	r, err := m.MapParsed(msg, cs, src)
 	if err != nil {
 		return nil, err
