@@ -78,7 +78,8 @@ type textReader struct {
 	cs    Charset
 	doubt bool // look for signs of another charset
 
-	raw    []byte // read, not yet decoded
+	raw    []byte // read; the first used bytes of it are decoded
+	used   int
 	offset int64  // of raw in the body
 	text   []byte // decoded, not yet taken
 	eof    bool
@@ -111,6 +112,8 @@ func (t *textReader) Read(p []byte) (int, error) {
 
 // fill reads and decodes the next chunk. At the end it gives the verdict on the whole.
 func (t *textReader) fill() {
+	t.offset += int64(t.used) // text may have shared memory with raw until now
+	t.raw, t.used = t.raw[:copy(t.raw, t.raw[t.used:])], 0
 	if !t.eof {
 		n, err := io.ReadFull(t.src, t.raw[len(t.raw):cap(t.raw)])
 		t.raw = t.raw[:len(t.raw)+n]
@@ -133,11 +136,7 @@ func (t *textReader) fill() {
 		t.text = nil
 		return
 	}
-	if len(t.text) > 0 && &t.text[0] == &part[0] {
-		t.text = bytes.Clone(t.text) // raw is moved
-	}
-	t.offset += int64(len(part))
-	t.raw = t.raw[:copy(t.raw, t.raw[len(part):])]
+	t.used = len(part)
 }
 
 // cut returns how many bytes of raw can be decoded now: all but a character whose end may

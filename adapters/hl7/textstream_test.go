@@ -46,7 +46,9 @@ func TestStreamedDecodingGivesTheSameVerdict(t *testing.T) {
 		return b
 	}
 	chinese := strings.Repeat("患者张三，男，四十二岁。抗生素㐂", 40)
-	msh := func(name string) string { return "MSH|^~\\&|HIS|H|||20260301||ADT^A01|1|P|2.5||||||" + name + "\rPID|1||" }
+	msh := func(name string) string {
+		return "MSH|^~\\&|HIS|H|||20260301||ADT^A01|1|P|2.5||||||" + name + "\rPID|1||"
+	}
 	policies := []CharsetPolicy{{}, {Default: GB18030}, {Default: Latin1}, {Default: Big5}, {Default: GB18030, Force: true}, {Default: Latin1, Force: true}}
 	inputs := [][]byte{
 		[]byte(msh("") + "plain\r"), []byte(msh("UNICODE UTF-8") + chinese), encode(GB18030, msh("GB 18030-2000")+chinese),
