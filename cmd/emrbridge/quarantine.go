@@ -15,7 +15,7 @@ import (
 
 func newQuarantineCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Input that was refused, kept encrypted · 隔离区"}
-	cmd.AddCommand(newQuarantineListCommand(), newQuarantineShowCommand())
+	cmd.AddCommand(newQuarantineListCommand(), newQuarantineShowCommand(), newQuarantineReplayCommand())
 	return cmd
 }
 

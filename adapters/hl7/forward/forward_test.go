@@ -157,6 +157,7 @@ func TestLateAnswersAreDiscarded(t *testing.T) {
 		func(e forward.Event) { events = append(events, e.Kind.String()) })
 	_, err = to.Deliver(t.Context(), message("1"))
 	require.ErrorIs(t, err, forward.ErrAway)
+	require.ErrorIs(t, err, forward.ErrDoubt, "it has gone out")
 	r, err := to.Deliver(t.Context(), message("2"))
 	require.NoError(t, err)
 	assert.Equal(t, "2", r.ControlID)
@@ -174,6 +175,7 @@ func TestDeliverWhenNobodyListens(t *testing.T) {
 	s := sender(t, addr, policy, func(e forward.Event) { away++ })
 	_, err = s.Deliver(t.Context(), message("1"))
 	require.ErrorIs(t, err, forward.ErrAway)
+	require.NotErrorIs(t, err, forward.ErrDoubt)
 	assert.Equal(t, 2, away, "the last try is the error")
 	policy.AwayTries = 0
 	s = sender(t, addr, policy, nil)

@@ -18,6 +18,9 @@ import (
 var (
 	// ErrAway: the destination could not be reached within Policy.AwayTries.
 	ErrAway = errors.New("forward: the destination does not answer")
+	// ErrDoubt: the message was given up after it had gone out without an answer; the
+	// destination may have it.
+	ErrDoubt = errors.New("forward: the destination may have the message")
 	// ErrConfig: a setting cannot work.
 	ErrConfig = errors.New("forward: configuration")
 )
@@ -154,13 +157,24 @@ func NewSender(c SenderConfig) (*Sender, error) {
 }
 
 // Deliver sends one message until the destination takes it. Errors: *HeldError, ErrAway,
-// or the context's.
+// or the context's; the latter two wrap ErrDoubt as well where the message has gone out.
 func (s *Sender) Deliver(ctx context.Context, m Message) (Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	doubt := false
+	r, err := s.deliver(ctx, m, &doubt)
+	var held *HeldError
+	if err != nil && doubt && !errors.As(err, &held) {
+		err = fmt.Errorf("%w: %w", ErrDoubt, err)
+	}
+	return r, err
+}
+
+func (s *Sender) deliver(ctx context.Context, m Message, doubt *bool) (Receipt, error) {
 	refused, away := 0, 0
 	for try := 1; ; try++ {
 		reply, err := s.once(ctx, m)
+		*doubt = *doubt || wentOut(err)
 		switch {
 		case ctx.Err() != nil:
 			return Receipt{}, context.Cause(ctx)
@@ -183,6 +197,11 @@ func (s *Sender) Deliver(ctx context.Context, m Message) (Receipt, error) {
 			return Receipt{}, err
 		}
 	}
+}
+
+// wentOut reports an error after which the destination may have the message.
+func wentOut(err error) bool {
+	return errors.Is(err, mllp.ErrNoAnswer) || errors.Is(err, mllp.ErrWrongAnswer) || errors.Is(err, mllp.ErrBadAnswer)
 }
 
 // again reports whether a refusal may pass. A code that is none of HL7 table 0008 is
