@@ -34,6 +34,7 @@ type Config struct {
 	Bus      Bus      `yaml:"bus"`
 	Store    Store    `yaml:"store"`
 	Redis    Redis    `yaml:"redis"`
+	Intake   Intake   `yaml:"intake"`
 	HL7      HL7      `yaml:"hl7"`
 	Chain    Chain    `yaml:"chain"`
 	Gateway  Gateway  `yaml:"gateway"`
@@ -172,6 +173,7 @@ func Default() Config {
 		Crypto:   Crypto{Provider: "gmsm"},
 		Keystore: Keystore{PassphraseEnv: "EMRBRIDGE_PASSPHRASE"}, //nolint:gosec // the name of a variable
 		Bus:      Bus{MaxBytes: 8 << 30, Replicas: 1},
+		Intake:   defaultIntake(),
 		HL7:      HL7{AcceptUnknown: true},
 		Chain: Chain{
 			Channel: "emr", Contract: "emrbridge",
@@ -193,7 +195,7 @@ func (l *Listener) defaults() {
 		l.Charset = "UTF-8"
 	}
 	if l.MaxFrame == 0 {
-		l.MaxFrame = 4 << 20
+		l.MaxFrame = largestClaim
 	}
 	if l.MaxConnections == 0 {
 		l.MaxConnections = 256

@@ -43,7 +43,7 @@ func TestExampleIsValidAndCompletesItself(t *testing.T) {
 	assert.Equal(t, filepath.Join(dir, "data", "store"), c.Store.Dir)
 	assert.Equal(t, filepath.Join(dir, "fabric", "client.crt"), c.Chain.Cert)
 	assert.Equal(t, 30*time.Second, c.HL7.Listeners[0].FrameTimeout.D())
-	assert.Equal(t, config.Size(4<<20), c.HL7.Listeners[0].MaxFrame)
+	assert.Equal(t, config.Size(64<<20), c.HL7.Listeners[0].MaxFrame)
 	assert.Equal(t, "Asia/Shanghai", c.Location().String())
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/bus"
+	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
 	"github.com/emrbridge/emrbridge/bridge/topology"
@@ -45,6 +46,7 @@ type site struct {
 	store      *embedded.Store
 	chain      *chainclient.Client
 	quarantine *intake.Quarantine
+	claims     *claims.Store
 
 	undo []func() error
 }
@@ -58,7 +60,7 @@ func openSite(ctx context.Context, c *config.Config, log *slog.Logger) (_ *site,
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.openCrypto, s.openKeys, s.openGuard, s.openStore, s.openChain, s.openBus, s.openQuarantine,
+		s.openCrypto, s.openKeys, s.openGuard, s.openStore, s.openChain, s.openBus, s.openQuarantine, s.openClaims,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

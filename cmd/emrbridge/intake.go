@@ -54,13 +54,15 @@ func (s *site) receiver(in *intake.Intake, e endpoint) (*hl7.Receiver, error) {
 		Mapper:        mapping.NewMapper(nil, mapping.Options{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
 		RejectUnknown: !s.config.HL7.AcceptUnknown, DeferApplicationAck: e.acks != nil,
 		Submit: func(ctx context.Context, m hl7.Submission) error {
-			r, err := in.Submit(ctx, intake.Submission{
-				Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: mediaHL7,
-				Charset: m.Charset, Peer: m.Peer, RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt,
-				Replay: e.replay,
-			})
+			sub, done, err := s.submission(ctx, in, m)
+			if err != nil {
+				return err
+			}
+			defer done()
+			sub.Replay = e.replay
+			r, err := in.Submit(ctx, sub)
 			if errors.Is(err, intake.ErrTooLarge) {
-				return tooLarge(in.MaxMessage())
+				return tooLarge(record.MaxPayload)
 			}
 			if err == nil && m.Later != nil && e.acks != nil {
 				return e.acks.owe(r.Record, m.Later)
@@ -96,6 +98,7 @@ func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener,
 	}
 	cfg := mllp.Config{
 		Handler: mllp.ForReceiver(r), MaxFrame: int(l.MaxFrame), MaxConns: l.MaxConnections,
+		Spool: s.spool, SpoolFrom: int(s.config.Intake.ClaimsFrom),
 		IdleTimeout: l.IdleTimeout.D(), ReadTimeout: l.FrameTimeout.D(), FrameTimeout: l.FrameTimeout.D(), WriteTimeout: l.WriteTimeout.D(),
 		Observe: func(e mllp.Event) {
 			events.WithLabelValues(l.Name, e.Kind.String()).Inc()

@@ -304,9 +304,6 @@ func (c *serverConn) serve(r *frameReader) error {
 // take handles one frame, whole or not, and answers it. An error ends the connection.
 func (c *serverConn) take(r *frameReader, cause error) error {
 	body := r.finish()
-	if body != nil {
-		defer body.Discard()
-	}
 	switch r.fault {
 	case Whole:
 		c.observe(Received, r.size, nil)
@@ -324,6 +321,9 @@ func (c *serverConn) take(r *frameReader, cause error) error {
 	defer close(answered)
 	answer, err := c.handle(Frame{Payload: r.buf, Body: body, Peer: c.peer, PeerCert: c.cert,
 		ReceivedAt: c.server.cfg.Now(), Fault: r.fault, Size: r.size, Reply: c.replier(answered)})
+	if body != nil {
+		body.Discard()
+	}
 	if err != nil {
 		c.observe(HandlerError, 0, err)
 		return err
