@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/emrbridge/emrbridge/bridge/correction"
 	"github.com/emrbridge/emrbridge/bridge/topology"
 )
 
@@ -21,8 +22,9 @@ var barrierEvents = []string{
 	"A48", "A49", "A50", "A51",
 }
 
-// barrierKinds are others: PatientInfoMerge of the WS/T 500 platform service.
-var barrierKinds = []string{"PRPA_IN201304UV02", "PatientInfoMerge"}
+// barrierKinds are others: PatientInfoMerge of the WS/T 500 platform service, and the word
+// of an operator.
+var barrierKinds = []string{"PRPA_IN201304UV02", "PatientInfoMerge", correction.KindMerge, correction.KindUnmerge}
 
 // isBarrier reports whether a message has to be alone in an ordered stage: by its kind, or
 // because the mapping found a merge in it.

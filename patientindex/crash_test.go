@@ -3,6 +3,7 @@ package patientindex_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -118,4 +119,39 @@ func shape(t *testing.T, x *patientindex.Index) (out []string) {
 		out = append(out, fmt.Sprint(p.Tag, tagsOf(p)))
 	}
 	return out
+}
+
+func TestRebuiltIndexSaysTheSame(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "patients")
+	x := open(t, dir)
+	const records = 300
+	var last uint64
+	for n := 1; n <= records; n++ {
+		f, err := file(t.Context(), x, n)
+		require.NoError(t, err)
+		for _, l := range f.Links {
+			last = max(last, l.Order)
+		}
+	}
+	want := shape(t, x)
+	o := patientindex.Options{HospitalMSP: "H1MSP", Keys: testKeys{"k"}, Now: func() time.Time { return time.UnixMilli(1) }}
+	fill := func(ctx context.Context, x *patientindex.Index) error {
+		for n := 1; n <= records; n++ {
+			if _, err := file(ctx, x, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	require.ErrorIs(t, patientindex.Rebuild(t.Context(), dir, o, fill), patientindex.ErrInUse)
+	require.NoError(t, x.Close())
+	failure := errors.New("the store is away")
+	require.ErrorIs(t, patientindex.Rebuild(t.Context(), dir, o, func(context.Context, *patientindex.Index) error { return failure }), failure)
+	require.NoError(t, patientindex.Rebuild(t.Context(), dir, o, fill))
+	x = open(t, dir)
+	defer x.Close()
+	require.Equal(t, want, shape(t, x))
+	changes, err := x.Changes(t.Context(), 0, 1, false)
+	require.NoError(t, err)
+	require.Greater(t, changes[0].Order, last, "the ledger knows the old order: the new one goes on after it")
 }

@@ -196,6 +196,11 @@ func TestTwoResidentNumbersForOneLocalNumberAreAnIncident(t *testing.T) {
 	assert.Empty(t, c.see(local("P1"), resident(2)).Incidents, "told once")
 	assert.Equal(t, first.Tag, c.see(local("P1"), resident(1)).Tag)
 
+	incidents, err := c.Incidents(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, incidents, 1)
+	assert.Equal(t, second.Tag, incidents[0].Tag)
+
 	settled := c.merge(ids(resident(2)), ids(local("P1")))
 	require.Len(t, settled.Links, 1)
 	assert.Empty(t, settled.Incidents)

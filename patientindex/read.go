@@ -244,6 +244,50 @@ type Change struct {
 	UndoneAt    int64     `json:"undone_at,omitempty"`
 }
 
+// Incident is evidence that was not believed, or a merge that was refused or stands out.
+type Incident struct {
+	Record record.ID    `json:"record"`
+	Event  string       `json:"event"`
+	At     int64        `json:"at"` // Unix ms, of the event
+	Tag    evidence.Tag `json:"tag"`
+	Codes  []Code       `json:"codes"`
+}
+
+// Incidents returns the incidents of the index, the latest event first, at most limit.
+func (x *Index) Incidents(ctx context.Context, limit int) ([]Incident, error) {
+	if err := x.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer x.leave()
+	rows, err := x.readers.QueryContext(ctx, `SELECT record, event, at, node.tag, told FROM outcome JOIN node ON node.id = outcome.node
+		WHERE told LIKE '%"incidents"%' ORDER BY at DESC, record LIMIT ?`, min(max(limit, 1), MaxChanges))
+	if err != nil {
+		return nil, fmt.Errorf("patientindex: read: %w", mapError(err))
+	}
+	defer rows.Close()
+	out := []Incident{}
+	for rows.Next() {
+		var i Incident
+		var by, tag []byte
+		var text string
+		if err := rows.Scan(&by, &i.Event, &i.At, &tag, &text); err != nil {
+			return nil, fmt.Errorf("patientindex: read: %w", mapError(err))
+		}
+		copy(i.Record[:], by)
+		copy(i.Tag[:], tag)
+		var f Filing
+		if err := decodeTold(text, &f); err != nil {
+			return nil, err
+		}
+		i.Codes = f.Incidents
+		out = append(out, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("patientindex: read: %w", mapError(err))
+	}
+	return out, nil
+}
+
 const changeColumns = `SELECT seq, kind, event, record, at, c.tag, p.tag, ord, undone_by, IFNULL(undone_event, ''), IFNULL(undone_at, 0)
 	FROM change LEFT JOIN node c ON c.id = change.child LEFT JOIN node p ON p.id = change.parent `
 
