@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/emrbridge/emrbridge/devnet"
@@ -51,15 +52,16 @@ func (o Options) network(ctx context.Context, name, endorsement string) (*devnet
 	return devnet.Up(ctx, devnet.Options{Dir: dir, Endorsement: endorsement, BlockInterval: o.BlockInterval, Progress: o.Progress})
 }
 
-// Run measures all of it, or one part alone: crypto, chain or retrieval.
+// Run measures all of it, or one part alone, such as crypto or hl7.
 func (r *Results) Run(ctx context.Context, o Options, only string) error {
 	o = o.WithDefaults()
 	parts := []struct {
 		name    string
 		measure func(context.Context, *Results, Options) error
-	}{{"crypto", Crypto}, {"retrieval", Retrieval}, {"chain", Chain}}
-	ran := false
+	}{{"crypto", Crypto}, {"hl7", HL7}, {"mllp", MLLP}, {"retrieval", Retrieval}, {"chain", Chain}}
+	ran, names := false, []string{}
 	for _, p := range parts {
+		names = append(names, p.name)
 		if only != "" && only != p.name {
 			continue
 		}
@@ -69,7 +71,7 @@ func (r *Results) Run(ctx context.Context, o Options, only string) error {
 		}
 	}
 	if !ran {
-		return fmt.Errorf("bench: there is no part %q: crypto, chain and retrieval exist", only)
+		return fmt.Errorf("bench: there is no part %q: %s exist", only, strings.Join(names, ", "))
 	}
 	return nil
 }
