@@ -174,13 +174,20 @@ func (c *compiler) lookups() {
 func (c *compiler) fields() {
 	c.check(len(c.body.Fields) > 0, 0, "identifiers.fields", "is missing: without it no message has a patient; extend default, or list PID-3")
 	for _, f := range c.body.Fields {
-		p, err := hl7.ParsePath(f.Path)
-		if err != nil {
-			continue // the fault was noted where it was read
-		}
-		f.path = p
-		c.segment(p.Segment)
+		c.number(&f.source)
 		c.p.fields = append(c.p.fields, f)
+	}
+}
+
+// number numbers the segments that a source names.
+func (c *compiler) number(src *source) {
+	if !src.fixed {
+		src.segment = c.segment(src.path.Segment)
+	}
+	if src.when != nil {
+		when := *src.when // the document's own stays as it is
+		when.segment = c.segment(when.path.Segment)
+		src.when = &when
 	}
 }
 
@@ -215,13 +222,7 @@ func (c *compiler) step(f *fact, key string, allowed ...string) *step {
 		c.check(f.As == "text", f.line, key, "a table translates text; this fact is read as %s", f.As)
 	}
 	for i := range s.from {
-		src := &s.from[i]
-		if !src.fixed {
-			src.segment = c.segment(src.path.Segment)
-		}
-		if src.when != nil {
-			src.when.segment = c.segment(src.when.path.Segment)
-		}
+		c.number(&s.from[i])
 	}
 	return s
 }

@@ -61,7 +61,7 @@ type field struct {
 	Type    record.IdentifierType `json:"type,omitempty"`    // of all numbers there
 	Untyped record.IdentifierType `json:"untyped,omitempty"` // of numbers without a type
 	Detect  bool                  `json:"detect,omitempty"`  // resident ids are recognised by their check digit
-	path    hl7.Path
+	source
 }
 
 // table translates codes.

@@ -122,7 +122,6 @@ func (m *Mapper) MapParsed(msg *hl7.Message, cs hl7.Charset, src Source) (*recor
 // of the document's fields. It implements hl7.Mapping.
 func (m *Mapper) Identifiers(msg *hl7.Message) []record.Identifier {
 	g := m.reading(msg, hl7.Header{})
-	g.quiet = true
 	numbers := g.patient(g.segmentOf)
 	out := make([]record.Identifier, len(numbers))
 	for i, n := range numbers {

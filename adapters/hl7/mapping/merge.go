@@ -30,7 +30,6 @@ func (g *reading) mergesOf(kind string) []hl7.Merge {
 	if subject == "" {
 		subject = hl7.PatientSubject
 	}
-	g.quiet = true
 	var out []hl7.Merge
 	var pid hl7.Segment
 	for i := range g.msg.NumSegments() {
@@ -130,7 +129,7 @@ func without(list, other []record.Identifier) []record.Identifier {
 // merges leaves the merges of a message in the record's metadata.
 func (g *reading) merges() {
 	count := map[string]int{}
-	quiet := g.quiet
+	missed := len(g.missed) // the numbers of PID were told of already
 	for _, m := range g.mergesOf(g.rec.Kind) {
 		name := hl7.MergeKey
 		if m.Subject != hl7.PatientSubject {
@@ -141,5 +140,5 @@ func (g *reading) merges() {
 		}
 		g.rec.Metadata[name] = m.Encode()
 	}
-	g.quiet = quiet
+	g.missed = g.missed[:missed]
 }

@@ -240,10 +240,11 @@ func (r *bodyReader) fields(n *yaml.Node, key string) {
 		r.object(item, at, map[string]func(*yaml.Node, string){
 			"path": func(v *yaml.Node, key string) {
 				f.Path = r.text(v, key)
-				p, err := hl7.ParsePath(f.Path)
-				if err != nil || p.Component > 0 || p.Repetition > 0 {
-					r.fault(v, key, "%q is no field; write it as in PID-3", f.Path)
+				src, err := parseSource(f.Path, false)
+				if err != nil || src.fixed || src.path.Component > 0 || src.path.Repetition > 0 {
+					r.fault(v, key, "%q is no field; write it as in PID-3, or PV1-19 if PV1-2.1 = I", f.Path)
 				}
+				f.source = src
 			},
 			"type":    func(v *yaml.Node, key string) { f.Type = r.identifierType(v, key) },
 			"untyped": func(v *yaml.Node, key string) { f.Untyped = r.identifierType(v, key) },

@@ -34,10 +34,10 @@ func (g *reading) patient(segment func(hl7.Path) hl7.Segment) []patientNumber {
 	for i := range g.p.fields {
 		f := &g.p.fields[i]
 		s := segment(f.path)
-		if s.Raw() == nil {
+		if s.Raw() == nil || !g.holds(f.when) {
 			continue
 		}
-		out = g.numbers(out, s.Field(f.path.Field), f, f.Path)
+		out = g.numbers(out, s.Field(f.path.Field), f, f.name)
 	}
 	return out
 }

@@ -25,7 +25,7 @@ type reading struct {
 	rules  *rules
 	first  []hl7.Segment // the first segment of each name that the rules know, by number
 	unread []string
-	quiet  bool // unmapped codes are not reported
+	missed []Unmapped // codes without an entry, as they stand in the message
 }
 
 func (m *Mapper) reading(msg *hl7.Message, h hl7.Header) *reading {
@@ -102,6 +102,7 @@ func (g *reading) fill() {
 		slices.Sort(g.unread)
 		r.Metadata["unread"] = cut(strings.Join(slices.Compact(g.unread), ","), 4*maxValue)
 	}
+	g.tell()
 }
 
 // cut shortens a list at a comma.
@@ -173,12 +174,17 @@ func (g *reading) value(s *step) string {
 	case s.every && s.as != "count":
 		return g.all(s)
 	}
+	before := len(g.missed)
 	for i := range s.from {
 		src := &s.from[i]
 		if !g.holds(src.when) {
 			continue
 		}
+		missed := len(g.missed)
 		if v := g.read(s, src); v != "" {
+			if len(g.missed) == missed {
+				g.missed = g.missed[:before] // another place has what the table knows
+			}
 			return v
 		}
 	}
@@ -260,8 +266,16 @@ func (g *reading) translate(s *step, src *source, code string) string {
 }
 
 func (g *reading) report(table, path, code string) {
-	if g.unmapped != nil && !g.quiet {
-		g.unmapped(Unmapped{Table: table, Path: path, Code: presentable(code)})
+	if g.unmapped != nil {
+		g.missed = append(g.missed, Unmapped{Table: table, Path: path, Code: code})
+	}
+}
+
+// tell reports the codes that were missed.
+func (g *reading) tell() {
+	for _, u := range g.missed {
+		u.Code = presentable(u.Code)
+		g.unmapped(u)
 	}
 }
 
