@@ -35,7 +35,15 @@ func TestCorpusMapsToRecords(t *testing.T) {
 			return
 		}
 		msg, err := hl7.Parse(text)
-		if err != nil || msg.Header().Check() != nil {
+		if err != nil {
+			refused++
+			return
+		}
+		if err := msg.Header().Check(); err != nil {
+			name, _ := filepath.Rel(filepath.Join(os.Getenv("CORPUS"), "hl7v2"), path)
+			assert.ErrorContains(t, err, headerRefusals[filepath.ToSlash(name)], "%s", name)
+			assert.Contains(t, headerRefusals, filepath.ToSlash(name))
+			delete(headerRefusals, filepath.ToSlash(name))
 			refused++
 			return
 		}
@@ -64,9 +72,23 @@ func TestCorpusMapsToRecords(t *testing.T) {
 	for _, c := range report.Counts() {
 		t.Logf("unmapped %-18s %-8s %-16s %d", c.Table, c.Path, c.Code, c.N)
 	}
+	assert.Empty(t, headerRefusals, "every listed file is there")
 	assert.Greater(t, accepted, 700)
 	assert.Greater(t, patients*100, accepted*90)
 	assert.Greater(t, timed*100, accepted*95)
+}
+
+// headerRefusals lists the messages that parse but cannot be told from others or whose type
+// is not said; what does not decode or parse is listed in package hl7.
+var headerRefusals = map[string]string{
+	"CDCgov+data-exchange-hl7/messages/PHLIP_FLU_2.5.1_NO_MSH10.txt": "MSH-10", // so named
+	"cosyte+hl7/vendor-quirks/missing-required-field.hl7":            "MSH-9",  // so named
+	"hapifhir+hapi-hl7v2/ExampleUseTerser.L55.hl7":                   "MSH-10", // a skeleton in a code example
+	"hapifhir+hapi-hl7v2/NewPipeParserTest.L121.hl7":                 "MSH-9",  // wrong on purpose
+	"hapifhir+hapi-hl7v2/ParserConfigurationTest.L67.hl7":            "MSH-10", // a skeleton in a test
+	"hapifhir+hapi-hl7v2/ParserTest.L163.hl7":                        "MSH-10", // a skeleton in a test
+	"johnpaulett+python-hl7/test_accessor.L41.hl7":                   "MSH-10", // a skeleton in a test
+	"johnpaulett+python-hl7/test_parse.L258.hl7":                     "MSH-9",  // a skeleton in a test
 }
 
 func one(yes bool) int {
