@@ -89,7 +89,7 @@ func pick(v val, table map[string]string) string {
 var (
 	genders = map[string]string{ // 0001, and GB/T 2261.1
 		"F": "female", "M": "male", "O": "other", "A": "other", "U": "unknown", "N": "other",
-		"1": "male", "2": "female", "0": "unknown", "9": "other", "男": "male", "女": "female", "未知": "unknown",
+		"1": "male", "2": "female", "0": "unknown", "9": "unknown", "男": "male", "女": "female", "未知": "unknown",
 	}
 	nameUses = map[string]string{ // 0200
 		"A": "anonymous", "B": "official", "C": "old", "D": "usual", "I": "usual", "K": "nickname", "L": "official",

@@ -12,12 +12,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/emrbridge/emrbridge/adapters/fhir"
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
 	"github.com/emrbridge/emrbridge/adapters/v2tofhir"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
+
+// judge is the validator that a receiving hospital may have.
+var judge = fhir.NewValidator(fhir.ValidatorConfig{})
 
 // goldenID stands for the record of a golden file.
 const goldenID = "0001000102030405060708090a0b0c0d"
@@ -35,6 +39,8 @@ func TestGoldens(t *testing.T) {
 			require.NoError(t, err)
 			var got bytes.Buffer
 			require.NoError(t, json.Indent(&got, b, "", " "))
+			_, issues := judge.Validate(t.Context(), b)
+			require.False(t, issues.Failed(), "%v", issues)
 			got.WriteByte('\n')
 			golden := strings.TrimSuffix(file, ".hl7") + ".json"
 			if *update {

@@ -22,7 +22,8 @@ func corpus(t *testing.T, kind string) string {
 	return filepath.Join(dir, kind)
 }
 
-// TestCorpusConverts converts every message of the corpus that parses.
+// TestCorpusConverts converts every message of the corpus that parses, and lets the
+// validator judge each Bundle.
 func TestCorpusConverts(t *testing.T) {
 	n, resources, types := 0, 0, map[string]int{}
 	for _, kind := range []string{"hl7v2", "hl7v2-to-fhir"} {
@@ -43,13 +44,13 @@ func TestCorpusConverts(t *testing.T) {
 				n++
 				r, _, err := convert(string(text), v2tofhir.Options{})
 				require.NoError(t, err, path)
+				b, err := json.Marshal(r.Bundle)
+				require.NoError(t, err)
+				_, issues := judge.Validate(t.Context(), b)
+				require.False(t, issues.Failed(), "%s: %v", path, issues)
 				for _, x := range r.Bundle.Resources {
 					resources++
 					types[x.Type]++
-				}
-				if out := os.Getenv("DUMP"); out != "" {
-					b, _ := json.Marshal(r.Bundle)
-					_ = os.WriteFile(filepath.Join(out, filepath.Base(path)+"."+string(rune('a'+n%26))+".json"), b, 0o600)
 				}
 			}
 			return nil

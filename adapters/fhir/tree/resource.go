@@ -10,6 +10,15 @@ type Resource struct {
 	*Object
 	Type string
 	ID   string // lowercase UUID
+
+	raw Raw    // the resource as it stands, in place of Object
+	url string // its address, where that is not made of ID
+}
+
+// Received returns a resource that came as JSON and goes into a Bundle as it stands, under
+// the address url. It must be a JSON object.
+func Received(typ, url string, raw Raw) *Resource {
+	return &Resource{Object: New(), Type: typ, raw: raw, url: url}
 }
 
 // NewResource returns a resource of a type with an id that NameID made.
@@ -19,7 +28,12 @@ func NewResource(typ, id string) *Resource {
 
 // FullURL is the resource's address in a Bundle (FHIR R4 §2.36.4): a URN that resolves
 // inside the Bundle and nowhere else.
-func (r *Resource) FullURL() string { return "urn:uuid:" + r.ID }
+func (r *Resource) FullURL() string {
+	if r.url != "" {
+		return r.url
+	}
+	return "urn:uuid:" + r.ID
+}
 
 // Ref returns a Reference to the resource.
 func (r *Resource) Ref() *Object {
@@ -73,7 +87,11 @@ func (b *Bundle) Find(typ string) []*Resource {
 func (b *Bundle) MarshalJSON() ([]byte, error) {
 	entries := make([]any, len(b.Resources))
 	for i, r := range b.Resources {
-		entries[i] = New("fullUrl", r.FullURL(), "resource", r.Object)
+		e := New("fullUrl", r.FullURL(), "resource", r.Object)
+		if len(r.raw) > 0 {
+			e.Set("resource", r.raw)
+		}
+		entries[i] = e
 	}
 	return b.Set("entry", entries).AppendJSON(nil), nil
 }
