@@ -148,6 +148,7 @@ var charsets = []string{"UTF-8", "GB18030", "GBK", "GB2312", "ISO-8859-1", "Big5
 
 func (h HL7) check(k *checker) {
 	checkFolders(k, h.Folders)
+	h.checkMappings(k)
 	seen := map[string]bool{}
 	for i, l := range h.Listeners {
 		at := fmt.Sprintf("hl7.listeners[%d].", i)

@@ -90,6 +90,9 @@ type HL7 struct {
 	Listeners     []Listener `yaml:"listeners"`
 	Folders       []Folder   `yaml:"folders"`
 	AcceptUnknown bool       `yaml:"accept_unknown"`
+	// Mapping is the file of rules from message to record; empty for those that are built in.
+	Mapping  string          `yaml:"mapping"`
+	Mappings []SenderMapping `yaml:"mappings"`
 }
 
 // Listener is one MLLP endpoint.
@@ -283,6 +286,7 @@ func (c *Config) complete(dir string) {
 	for i := range c.HL7.Folders {
 		c.HL7.Folders[i].defaults()
 	}
+	c.HL7.completeMappings(dir)
 	c.DataDir = within(dir, c.DataDir)
 	derive := func(p *string, name string) {
 		if *p == "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/bus"
 	"github.com/emrbridge/emrbridge/bridge/claims"
@@ -47,6 +48,7 @@ type site struct {
 	chain      *chainclient.Client
 	quarantine *intake.Quarantine
 	claims     *claims.Store
+	rules      *mapping.Set // from HL7 v2 messages to records
 
 	undo []func() error
 }
@@ -60,7 +62,7 @@ func openSite(ctx context.Context, c *config.Config, log *slog.Logger) (_ *site,
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.openCrypto, s.openKeys, s.openGuard, s.openStore, s.openChain, s.openBus, s.openQuarantine, s.openClaims,
+		s.openCrypto, s.openKeys, s.openGuard, s.openStore, s.openChain, s.openBus, s.openQuarantine, s.openClaims, s.openRules,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

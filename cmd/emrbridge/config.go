@@ -47,11 +47,12 @@ func newConfigCheckCommand() *cobra.Command {
 			if len(args) == 1 {
 				path = args[0]
 			}
-			_, err := config.Load(path)
+			c, err := config.Load(path)
 			var faults config.Faults
 			if err != nil && !errors.As(err, &faults) {
 				return err
 			}
+			faults = append(faults, mappingFaults(c)...)
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), configReport{File: path, OK: len(faults) == 0, Faults: append(config.Faults{}, faults...)}); err != nil {
 					return err

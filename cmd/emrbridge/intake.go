@@ -24,10 +24,10 @@ import (
 const mediaHL7 = "x-application/hl7-v2+er7"
 
 // hl7Parser reads messages back from the bus for the normalize stage.
-func hl7Parser(c *config.Config) normalize.Parser {
-	mapper := mapping.NewMapper(nil, mapping.Options{Zone: c.Location()})
+func (s *site) hl7Parser() normalize.Parser {
+	c := s.config
 	return func(_ context.Context, in normalize.Input) (*record.Record, error) {
-		return mapper.Map(mapping.Source{
+		return s.rules.Map(mapping.Source{
 			Raw: in.Raw, Charset: in.Charset, HospitalNumber: c.Hospital.Number, HospitalMSP: c.Hospital.MSP, ReceivedAt: in.ReceivedAt,
 		})
 	}
@@ -51,7 +51,7 @@ func (s *site) receiver(in *intake.Intake, e endpoint) (*hl7.Receiver, error) {
 	return &hl7.Receiver{
 		Charset:       hl7.CharsetPolicy{Default: charset},
 		Ack:           hl7.Ack{Application: "EMRBRIDGE", Facility: s.config.Hospital.MSP},
-		Mapper:        mapping.NewMapper(nil, mapping.Options{Charset: hl7.CharsetPolicy{Default: charset}, Zone: s.config.Location()}),
+		Mapper:        s.rules,
 		RejectUnknown: !s.config.HL7.AcceptUnknown, DeferApplicationAck: e.acks != nil,
 		Submit: func(ctx context.Context, m hl7.Submission) error {
 			sub, done, err := s.submission(ctx, in, m)

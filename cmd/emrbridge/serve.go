@@ -129,7 +129,7 @@ func (s *site) assemble(ctx context.Context) (*bridge.Pipeline, error) {
 		HospitalNumber: s.config.Hospital.Number, HospitalMSP: s.config.Hospital.MSP,
 		Bus: s.bus, Custody: s.keys, Store: s.store, Anchorer: anchorer, Registrar: s.chain, ControlIDs: s.guard,
 		Quarantine: s.quarantine, Claims: s.claims, Trail: index, RouteKey: s.secrets.Route, Provider: s.provider,
-		Parsers: map[string]normalize.Parser{mediaHL7: hl7Parser(s.config)},
+		Parsers: map[string]normalize.Parser{mediaHL7: s.hl7Parser()},
 		Metrics: metrics, Logger: s.log.With("part", "pipeline"),
 	})
 	if err != nil {
