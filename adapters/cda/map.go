@@ -121,7 +121,7 @@ var numberNames = map[string]string{
 func (g *mapping) patient() {
 	p := g.d.Patient
 	for _, id := range p.IDs {
-		if name := numberNames[g.roots.standard(id.Root)]; name != "" {
+		if name := numberNames[g.roots.Standard(id.Root)]; name != "" {
 			g.set(name, id.Extension)
 			continue
 		}
@@ -172,7 +172,7 @@ func (g *mapping) authority(root string) string {
 	if name, ok := g.c.Authorities[root]; ok {
 		return name
 	}
-	return g.roots.standard(root)
+	return g.roots.Standard(root)
 }
 
 // gender returns the code of GB/T 2261.1. Other documents use HL7 AdministrativeGender.

@@ -44,8 +44,8 @@ type Roots struct {
 	Alias map[string]string
 }
 
-// standard returns the root that a partner's root stands for.
-func (r Roots) standard(root string) string {
+// Standard returns the root that a partner's root stands for.
+func (r Roots) Standard(root string) string {
 	if to, ok := r.Alias[root]; ok {
 		return to
 	}
@@ -58,7 +58,7 @@ func (r Roots) Type(root string) (t record.IdentifierType, ok bool) {
 	if t, ok := r.Types[root]; ok {
 		return t, true
 	}
-	root = r.standard(root)
+	root = r.Standard(root)
 	if t, ok := r.Types[root]; ok {
 		return t, true
 	}

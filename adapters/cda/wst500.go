@@ -65,13 +65,13 @@ func (v *validation) typeOfDocument() {
 	case byCode != byTemplate:
 		v.add("template-code", "code", "the template is that of %s, the code that of %s", byTemplate.Code, byCode.Code)
 	}
-	v.need(d.Code.System == CodeSystem || v.p.Roots.standard(d.Code.System) == CodeSystem, "code-system", "code", "the code system is not %s", CodeSystem)
+	v.need(d.Code.System == CodeSystem || v.p.Roots.Standard(d.Code.System) == CodeSystem, "code-system", "code", "the code system is not %s", CodeSystem)
 	titles := append([]string{d.Type.Title}, otherTitles[d.Type.Code]...)
-	v.need(d.Title == "" || slices.ContainsFunc(titles, func(t string) bool { return sameTitle(d.Title, t) }), "title", "title", "the title is not that of %s: %s", d.Type.Code, d.Type.Title)
+	v.need(d.Title == "" || slices.ContainsFunc(titles, func(t string) bool { return SameTitle(d.Title, t) }), "title", "title", "the title is not that of %s: %s", d.Type.Code, d.Type.Title)
 }
 
-// sameTitle compares titles without regard to spaces and the width of brackets.
-func sameTitle(a, b string) bool {
+// SameTitle compares titles without regard to spaces and the width of brackets.
+func SameTitle(a, b string) bool {
 	fold := strings.NewReplacer("（", "(", "）", ")", " ", "", "\u3000", "").Replace
 	return fold(a) == fold(b)
 }
@@ -96,7 +96,7 @@ func (v *validation) patientOfType() {
 		return
 	}
 	for _, id := range p.IDs {
-		root := v.p.Roots.standard(id.Root)
+		root := v.p.Roots.Standard(id.Root)
 		_, known := v.p.Roots.Type(id.Root)
 		v.need(slices.Contains(v.d.Type.PatientRoots, root) || known || documentRoots[root], "patient-root", "patientRole/id",
 			"the root of a patient's number is not of WS/T 500; expected one of %s", strings.Join(v.d.Type.PatientRoots, ", "))
