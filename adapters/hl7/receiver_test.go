@@ -102,7 +102,7 @@ func TestReceiverRefuses(t *testing.T) {
 }
 
 func TestReceiverPolicies(t *testing.T) {
-	query := []byte("MSH|^~\\&|A|B|C|D|2026||QBP^Q22|1|D|2.5\r")
+	query := []byte("MSH|^~\\&|A|B|C|D|2026||ZQQ^Z01|1|D|2.5\r")
 	s := &sink{}
 	r := s.receiver()
 	assert.Equal(t, hl7.AppAccept, handle(t, r, query).Code, "what is not mapped is sealed as it is")
