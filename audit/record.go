@@ -181,12 +181,9 @@ func (v *Verifier) contents(ctx context.Context, open source, h smcrypto.Header,
 	}
 	defer clear(key[:])
 	first := openWith(v.Providers[0], open, key, h, m)
-	defer clear(first.emr)
 	for _, p := range v.Providers[1:] {
 		other := openWith(p, open, key, h, m)
-		same := other.signature == first.signature && other.digest == first.digest && other.sum == first.sum
-		clear(other.emr)
-		if !same {
+		if other != first {
 			return both(failed(ProvidersDisagree))
 		}
 	}
@@ -201,10 +198,10 @@ func (v *Verifier) contents(ctx context.Context, open source, h smcrypto.Header,
 type opened struct {
 	signature, digest Check
 	sum               evidence.Digest // h(EMR)
-	emr               []byte
 }
 
-// openWith opens the record with one provider, under any of the hospital's keys.
+// openWith opens the record with one provider, under any of the hospital's keys. The content
+// is looked at as it passes: a record of any length needs little memory.
 func openWith(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Header, m member) opened {
 	out := opened{digest: skipped(Before)}
 	r, err := open()
@@ -213,19 +210,18 @@ func openWith(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Hea
 		return out
 	}
 	defer func() { _ = r.Close() }()
-	plain := bytes.NewBuffer(make([]byte, 0, h.EMRLength))
+	plain := &looker{}
 	_, err = smcrypto.OpenStream(p, key, r, plain, smcrypto.Check{
 		Signer: m.keys[0], Former: m.keys[1:],
 		Statement: func(_ smcrypto.Header, sum [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
 			out.sum = sum
-			rec, fault := content(plain.Bytes(), h)
+			rec, fault := content(&plain.scan, h)
 			if out.digest = fault; rec == nil {
 				return nil, errContent
 			}
 			return statement(rec, sum)
 		},
 	})
-	out.emr = plain.Bytes()
 	switch {
 	case err == nil:
 		out.signature = passed
@@ -244,19 +240,27 @@ func openWith(p smcrypto.Provider, open source, key smcrypto.Key, h smcrypto.Hea
 
 var errContent = errors.New("audit: content of the record")
 
-// content reads an opened record and derives its id again. The record is nil if it cannot
-// be read as one of this id.
-func content(emr []byte, h smcrypto.Header) (*record.Record, Check) {
-	rec, err := record.Parse(emr)
-	if err != nil || rec.ID != record.ID(h.RecordID) || rec.HospitalMSP != h.MSPID {
+// looker scans a record as it is opened. What is no record is told at the end, so that bytes
+// which do not open are reported as such.
+type looker struct{ scan record.Scan }
+
+// Write implements io.Writer.
+func (l *looker) Write(p []byte) (int, error) {
+	_, _ = l.scan.Write(p) // Done returns the error
+	return len(p), nil
+}
+
+// content reads an opened record and derives its id again. The record, which comes without
+// its payload, is nil if it cannot be read as one of this id.
+func content(scan *record.Scan, h smcrypto.Header) (*record.Record, Check) {
+	found, err := scan.Done()
+	if err != nil || found.Record.ID != record.ID(h.RecordID) || found.Record.HospitalMSP != h.MSPID {
 		return nil, failed(RecordMalformed)
 	}
-	derived := record.NewID(record.Origin{HospitalNumber: h.HospitalNumber, HospitalMSP: rec.HospitalMSP,
-		Sender: rec.Sender, ControlID: rec.ControlID, Payload: rec.Payload})
-	if derived != rec.ID {
-		return rec, failed(RecordIDDiffers)
+	if found.ID(h.HospitalNumber) != found.Record.ID {
+		return found.Record, failed(RecordIDDiffers)
 	}
-	return rec, passed
+	return found.Record, passed
 }
 
 // statement is what the hospital signed when it sealed the record.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"io"
 	"sync"
 	"testing"
@@ -346,7 +347,7 @@ func (liar) Deliver(context.Context, retrieve.Party, []byte, func(*wire.Reader) 
 }
 
 func TestLargeRecordsWaitOnDisk(t *testing.T) {
-	p := newPair(t, nil, func(c *retrieve.RequesterConfig) { c.SpoolDir = t.TempDir() })
+	p := newPair(t, nil, func(c *retrieve.RequesterConfig) { c.SpoolDir = filepath.Join(t.TempDir(), "spool") }) // which does not exist yet
 	p.h1.Consent(p.patient, "H2MSP", nil)
 	payload := make([]byte, 3<<20)
 	_, err := rand.Read(payload)

@@ -1,7 +1,6 @@
 package retrieve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,35 +90,54 @@ func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byt
 	}
 	defer clear(key[:])
 	var rec *record.Record
-	plain := bytes.NewBuffer(make([]byte, 0, header.EMRLength))
+	plain := &contents{buf: make([]byte, 0, header.EMRLength)}
 	hash := [smcrypto.DigestSize]byte(a.CipherHash)
 	_, err = smcrypto.OpenStream(j.Provider, key, s.reader(), plain, smcrypto.Check{
 		Signer: j.owner.Sign, Former: j.owner.sealers(header.SealedAt), CipherDigest: &hash,
 		Statement: func(_ smcrypto.Header, digest [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
-			if rec, err = j.content(plain.Bytes(), a.ID); err != nil {
+			if rec, err = j.content(plain, a.ID); err != nil {
 				return nil, err
 			}
 			return sealStatement(rec, digest).SigningBytes()
 		},
 	})
 	if err != nil {
-		clear(plain.Bytes())
+		clear(plain.buf)
 		return nil, checkOf(err)
 	}
 	return rec, ""
 }
 
+// contents takes a record as it is opened. Its memory is the record's, once: the payload is
+// not copied out of it.
+type contents struct {
+	scan record.Scan
+	buf  []byte // of the length that the header announces
+}
+
+// Write implements io.Writer.
+func (c *contents) Write(p []byte) (int, error) {
+	if len(c.buf)+len(p) > cap(c.buf) {
+		return 0, record.ErrInvalid // the sealed record is longer than its header says
+	}
+	if _, err := c.scan.Write(p); err != nil {
+		return 0, err
+	}
+	c.buf = append(c.buf, p...)
+	return len(p), nil
+}
+
 // content reads the opened record and compares it with what was anchored.
-func (j *job) content(emr []byte, id evidence.RecordID) (*record.Record, error) {
-	rec, err := record.Parse(emr)
-	if err != nil || rec.ID != record.ID(id) || rec.HospitalMSP != j.owner.MSP {
+func (j *job) content(c *contents, id evidence.RecordID) (*record.Record, error) {
+	found, err := c.scan.Done()
+	if err != nil || found.Record.ID != record.ID(id) || found.Record.HospitalMSP != j.owner.MSP {
 		return nil, &failedCheck{CheckRecord}
 	}
-	derived := record.NewID(record.Origin{HospitalNumber: j.owner.Number, HospitalMSP: rec.HospitalMSP,
-		Sender: rec.Sender, ControlID: rec.ControlID, Payload: rec.Payload})
-	if derived != rec.ID {
+	if found.ID(j.owner.Number) != found.Record.ID {
 		return nil, &failedCheck{CheckRecordID}
 	}
+	rec := found.Record
+	rec.Payload = c.buf[int64(len(c.buf))-found.Size:]
 	return rec, nil
 }
 
@@ -138,6 +156,8 @@ func checkOf(err error) Check {
 		return CheckSignature
 	case errors.Is(err, smcrypto.ErrDigest):
 		return CheckCiphertext
+	case errors.Is(err, record.ErrInvalid):
+		return CheckRecord
 	}
 	return CheckDecrypt
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ type RequesterConfig struct {
 	// Provider defaults to smcrypto.Default.
 	Provider smcrypto.Provider
 	// SpoolDir is where large ciphertexts wait for their keys. Default: the system's
-	// folder for temporary files.
+	// folder for temporary files. It is made with mode 0700 if it is missing.
 	SpoolDir string
 	// Attempts bounds how often an interrupted transfer is taken up. Default 3.
 	Attempts int
@@ -63,6 +64,11 @@ type Requester struct {
 func NewRequester(c RequesterConfig) (*Requester, error) {
 	if c.MSP == "" || c.Number == 0 || c.Ledger == nil || c.Trust == nil || c.Custody == nil || c.Peer == nil {
 		return nil, errors.New("retrieve: a requester needs MSP, number, ledger, trust, custody and peer")
+	}
+	if c.SpoolDir != "" {
+		if err := os.MkdirAll(c.SpoolDir, 0o700); err != nil {
+			return nil, fmt.Errorf("retrieve: %w", err)
+		}
 	}
 	if c.Provider == nil {
 		c.Provider = smcrypto.Default()
