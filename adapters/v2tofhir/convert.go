@@ -82,28 +82,25 @@ type converter struct {
 	count  map[string]int            // segments of each name so far
 	placed map[string]int            // resources of a type from one place
 
-	header     *tree.Resource
-	operator   *tree.Resource
-	patient    *tree.Resource
-	patients   []*tree.Resource
-	encounter  *tree.Resource
-	account    *tree.Resource
-	allergies  int
-	order      *order
-	document   *document
-	booking    *booking
-	noted      *noted
-	unknown    []hl7.Segment // segments that no handler takes
-	unknownAt  []string
-	unmapped   []string
-	zoneless   int // times read in the assumed zone
-	diagnoses  int
-	recorded   string // instant of EVN-2 or MSH-7
-	occurred   string
-	activity   *tree.Object
-	reason     *tree.Object
-	facility   *tree.Resource // MSH-4
-	eventPlace *tree.Resource
+	header    *tree.Resource
+	operator  *tree.Resource
+	patient   *tree.Resource
+	patients  []*tree.Resource
+	encounter *tree.Resource
+	account   *tree.Resource
+	order     *order
+	document  *document
+	booking   *booking
+	noted     *noted
+	unknown   []hl7.Segment // segments that no handler takes
+	unknownAt []string
+	unmapped  []string
+	zoneless  int    // times read in the assumed zone
+	recorded  string // instant of EVN-2 or MSH-7
+	occurred  string
+	activity  *tree.Object
+	reason    *tree.Object
+	facility  *tree.Resource // MSH-4
 }
 
 func newConverter(msg *hl7.Message, o Options) *converter {

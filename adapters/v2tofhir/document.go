@@ -53,7 +53,7 @@ func (c *converter) txa(s seg) {
 	c.setInstant(d.Object, "date", s.f(6))
 	c.practitioners(d.Object, "author", s.f(9), nil)
 	c.practitioners(d.Object, "author", s.f(5), nil)
-	if who := c.practitioner(s.f(10).rep(1)); who != nil {
+	if who := c.practitioner(s.f(10).first()); who != nil {
 		d.Set("authenticator", who.Ref())
 	}
 	if org := c.facilityOf(hd(s.f(27).c)); org != nil {

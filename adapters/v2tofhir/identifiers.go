@@ -109,10 +109,10 @@ func (c *converter) cx(v val, fallback string) *tree.Object {
 	return o
 }
 
-// cxs reads the repetitions of a field into a list of an object.
-func (c *converter) cxs(o *tree.Object, name string, v val, fallback string) {
+// cxs adds the repetitions of a field to an object's identifiers.
+func (c *converter) cxs(o *tree.Object, v val, fallback string) {
 	for _, r := range v.reps() {
-		o.Add(name, c.cx(r, fallback))
+		o.Add("identifier", c.cx(r, fallback))
 	}
 }
 

@@ -55,17 +55,17 @@ func (c *converter) payors(r *tree.Resource, s seg) {
 		return
 	}
 	if s.f(5).has() && !org.Has("address") {
-		c.xads(org.Object, "address", s.f(5))
+		c.xads(org.Object, s.f(5))
 	}
 	if s.f(7).has() && !org.Has("telecom") {
-		c.xtns(org.Object, "telecom", s.f(7), "")
+		c.xtns(org.Object, s.f(7), "")
 	}
 	r.Add("payor", org.Ref())
 }
 
 // subscriber is the insured person of IN1-16, if it is another than the patient.
 func (c *converter) subscriber(r *tree.Resource, s seg) {
-	name := c.humanName(s.f(16).rep(1), "")
+	name := c.humanName(s.f(16).first(), "")
 	if name == nil || c.patient == nil {
 		return
 	}
@@ -75,7 +75,7 @@ func (c *converter) subscriber(r *tree.Resource, s seg) {
 	p.Add("name", name)
 	c.gender(p.Object, s.f(43))
 	c.setDate(p.Object, "birthDate", s.f(18))
-	c.xads(p.Object, "address", s.f(19))
+	c.xads(p.Object, s.f(19))
 	r.Set("subscriber", p.Ref())
 }
 
@@ -89,18 +89,18 @@ func (c *converter) gt1(s seg) {
 		return
 	}
 	r := c.add("RelatedPerson", s.path)
-	c.cxs(r.Object, "identifier", s.f(2), "")
+	c.cxs(r.Object, s.f(2), "")
 	if n := s.f(19).text(); n != "" {
 		r.Add("identifier", c.identifier(n, "SS", authority{}))
 	}
 	r.Set("patient", c.patient.Ref())
 	r.Add("relationship", tree.Concept(v3+"RoleClass", "GUAR", "guarantor"), c.concept(s.f(11), hl7Table+"0063"))
-	c.humanNames(r.Object, "name", s.f(3), "")
-	c.xtns(r.Object, "telecom", s.f(6), "home")
-	c.xtns(r.Object, "telecom", s.f(7), "work")
+	c.humanNames(r.Object, s.f(3), "")
+	c.xtns(r.Object, s.f(6), "home")
+	c.xtns(r.Object, s.f(7), "work")
 	c.gender(r.Object, s.f(9))
 	c.setDate(r.Object, "birthDate", s.f(8))
-	c.xads(r.Object, "address", s.f(5))
+	c.xads(r.Object, s.f(5))
 	r.Set("period", c.period(s.f(13), s.f(14)))
 	if c.account != nil {
 		c.account.Add("guarantor", tree.New("party", r.Ref()))
@@ -149,7 +149,7 @@ func (c *converter) ft1(s seg) {
 		r.Set("quantity", tree.New("value", n))
 	}
 	r.Set("priceOverride", c.price(s))
-	if who := c.practitioner(s.f(24).rep(1)); who != nil {
+	if who := c.practitioner(s.f(24).first()); who != nil {
 		r.Set("enterer", who.Ref())
 	}
 	r.Add("reason", c.concepts(s.f(19), "")...)

@@ -91,7 +91,7 @@ func (c *converter) endpoint(app, network authority) *tree.Object {
 		address = c.uri(authority{id: app.id, kind: app.kind})
 	}
 	if address == "" {
-		absentPrimitive(o, "endpoint", "unknown")
+		absentPrimitive(o, "endpoint")
 		return o
 	}
 	return o.Set("endpoint", address)
@@ -192,7 +192,7 @@ func (c *converter) provenance() {
 	case !c.o.Received.IsZero():
 		p.Set("recorded", c.o.Received.In(c.o.Zone).Format(layoutMilli))
 	default:
-		absentPrimitive(p.Object, "recorded", "unknown")
+		absentPrimitive(p.Object, "recorded")
 	}
 	p.Add("policy", "http://hl7.org/fhir/uv/v2mappings")
 	p.Add("reason", c.reason)

@@ -174,10 +174,10 @@ func (c *converter) requester(r *tree.Resource, obr seg) {
 	org := c.organization(s.f(21))
 	if org != nil {
 		if !org.Has("address") {
-			c.xads(org.Object, "address", s.f(22))
+			c.xads(org.Object, s.f(22))
 		}
 		if !org.Has("telecom") {
-			c.xtns(org.Object, "telecom", s.f(23), "")
+			c.xtns(org.Object, s.f(23), "")
 		}
 	}
 	switch {

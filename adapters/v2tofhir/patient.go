@@ -16,24 +16,24 @@ func (c *converter) pid(s seg) {
 	p := c.add("Patient", s.path)
 	c.patient, c.encounter, c.account, c.order, c.noted = p, nil, nil, nil, nil
 	c.patients = append(c.patients, p)
-	c.cxs(p.Object, "identifier", s.f(3), "")
-	c.cxs(p.Object, "identifier", s.f(2), "PT")
-	c.cxs(p.Object, "identifier", s.f(4), "")
+	c.cxs(p.Object, s.f(3), "")
+	c.cxs(p.Object, s.f(2), "PT")
+	c.cxs(p.Object, s.f(4), "")
 	if n := s.f(19).text(); n != "" {
 		p.Add("identifier", c.identifier(n, "SS", authority{}))
 	}
 	if d := s.f(20); d.c(1).has() {
 		p.Add("identifier", c.identifier(d.c(1).whole(), "DL", authority{name: d.c(2).whole()}))
 	}
-	c.humanNames(p.Object, "name", s.f(5), "")
-	c.humanNames(p.Object, "name", s.f(9), "nickname")
-	c.xtns(p.Object, "telecom", s.f(13), "home")
-	c.xtns(p.Object, "telecom", s.f(14), "work")
-	c.xtns(p.Object, "telecom", s.f(40), "")
+	c.humanNames(p.Object, s.f(5), "")
+	c.humanNames(p.Object, s.f(9), "nickname")
+	c.xtns(p.Object, s.f(13), "home")
+	c.xtns(p.Object, s.f(14), "work")
+	c.xtns(p.Object, s.f(40), "")
 	c.gender(p.Object, s.f(8))
 	c.birth(p.Object, s.f(7))
 	c.death(p.Object, s)
-	c.xads(p.Object, "address", s.f(11))
+	c.xads(p.Object, s.f(11))
 	p.Set("maritalStatus", c.concept(s.f(16), hl7Table+"0002"))
 	c.births(p.Object, s)
 	if l := c.concept(s.f(15), ""); l != nil {
@@ -177,26 +177,26 @@ func (c *converter) nk1(s seg) {
 		return
 	}
 	r := c.add("RelatedPerson", s.path)
-	c.cxs(r.Object, "identifier", s.f(12), "")
-	c.cxs(r.Object, "identifier", s.f(33), "")
+	c.cxs(r.Object, s.f(12), "")
+	c.cxs(r.Object, s.f(33), "")
 	if n := s.f(37).text(); n != "" {
 		r.Add("identifier", c.identifier(n, "SS", authority{}))
 	}
 	r.Set("patient", c.patient.Ref())
 	r.Add("relationship", c.concept(s.f(3), hl7Table+"0063"))
 	r.Add("relationship", c.concept(s.f(7), hl7Table+"0131"))
-	c.humanNames(r.Object, "name", s.f(2), "")
-	c.humanNames(r.Object, "name", s.f(30), "")
-	c.xtns(r.Object, "telecom", s.f(5), "home")
-	c.xtns(r.Object, "telecom", s.f(6), "work")
-	c.xtns(r.Object, "telecom", s.f(31), "")
+	c.humanNames(r.Object, s.f(2), "")
+	c.humanNames(r.Object, s.f(30), "")
+	c.xtns(r.Object, s.f(5), "home")
+	c.xtns(r.Object, s.f(6), "work")
+	c.xtns(r.Object, s.f(31), "")
 	for n := 40; n <= 42; n++ {
-		c.xtns(r.Object, "telecom", s.f(n), "")
+		c.xtns(r.Object, s.f(n), "")
 	}
 	c.gender(r.Object, s.f(15))
 	c.setDate(r.Object, "birthDate", s.f(16))
-	c.xads(r.Object, "address", s.f(4))
-	c.xads(r.Object, "address", s.f(32))
+	c.xads(r.Object, s.f(4))
+	c.xads(r.Object, s.f(32))
 	if l := c.concept(s.f(20), ""); l != nil {
 		r.Add("communication", tree.New("language", l))
 	}
@@ -235,7 +235,7 @@ func (c *converter) mrg(s seg) {
 		prior := c.add("Patient", s.path)
 		prior.Set("active", false)
 		c.priorNumbers(prior.Object, s)
-		c.humanNames(prior.Object, "name", s.f(7), "")
+		c.humanNames(prior.Object, s.f(7), "")
 		prior.Add("link", tree.New("other", c.patient.Ref(), "type", "replaced-by"))
 		c.patient.Add("link", tree.New("other", prior.Ref(), "type", "replaces"))
 	} else {
@@ -246,7 +246,7 @@ func (c *converter) mrg(s seg) {
 				c.patient.Add("identifier", o.Set("use", "old"))
 			}
 		}
-		c.humanNames(c.patient.Object, "name", s.f(7), "old")
+		c.humanNames(c.patient.Object, s.f(7), "old")
 	}
 	c.oldNumber(c.account, s.f(3), "AN")
 	c.oldNumber(c.encounter, s.f(5), "VN")
@@ -263,9 +263,9 @@ func (c *converter) oldNumber(bearer *tree.Resource, v val, typ string) {
 }
 
 func (c *converter) priorNumbers(o *tree.Object, s seg) {
-	c.cxs(o, "identifier", s.f(1), "")
-	c.cxs(o, "identifier", s.f(2), "")
-	c.cxs(o, "identifier", s.f(4), "PT")
+	c.cxs(o, s.f(1), "")
+	c.cxs(o, s.f(2), "")
+	c.cxs(o, s.f(4), "PT")
 }
 
 func list(v any) []any {

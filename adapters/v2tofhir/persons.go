@@ -71,10 +71,10 @@ func (c *converter) humanName(v val, use string) *tree.Object {
 	return o.Set("period", p)
 }
 
-// humanNames reads the repetitions of an XPN field into a list of an object.
-func (c *converter) humanNames(o *tree.Object, name string, v val, use string) {
+// humanNames adds the repetitions of an XPN field to an object's names.
+func (c *converter) humanNames(o *tree.Object, v val, use string) {
 	for _, r := range v.reps() {
-		o.Add(name, c.humanName(r, use))
+		o.Add("name", c.humanName(r, use))
 	}
 }
 
@@ -126,9 +126,9 @@ func texts(list any, from int) []string {
 	return out
 }
 
-func (c *converter) xads(o *tree.Object, name string, v val) {
+func (c *converter) xads(o *tree.Object, v val) {
 	for _, r := range v.reps() {
-		o.Add(name, c.xad(r))
+		o.Add("address", c.xad(r))
 	}
 }
 
@@ -188,9 +188,9 @@ func phone(v val) string {
 	return s
 }
 
-func (c *converter) xtns(o *tree.Object, name string, v val, use string) {
+func (c *converter) xtns(o *tree.Object, v val, use string) {
 	for _, r := range v.reps() {
-		o.Add(name, c.xtn(r, use))
+		o.Add("telecom", c.xtn(r, use))
 	}
 }
 

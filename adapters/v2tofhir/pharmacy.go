@@ -278,7 +278,7 @@ func (c *converter) rxa(s seg) {
 		c.setDateTime(r.Object, "effectiveDateTime", s.f(3))
 	}
 	if !r.Has("effectivePeriod") && !r.Has("effectiveDateTime") {
-		absentPrimitive(r.Object, "effectiveDateTime", "unknown")
+		absentPrimitive(r.Object, "effectiveDateTime")
 	}
 	for _, v := range s.f(10).reps() {
 		if p := c.practitioner(v); p != nil {
@@ -323,7 +323,7 @@ func (c *converter) immunization(s seg) {
 		status = "entered-in-error"
 	}
 	r.Set("status", firstText(status, "completed"))
-	r.Set("statusReason", c.concept(s.f(18).rep(1), ""))
+	r.Set("statusReason", c.concept(s.f(18).first(), ""))
 	code := c.concept(s.f(5), "")
 	if code.IsEmpty() {
 		code = tree.Absent("unknown")
@@ -333,7 +333,7 @@ func (c *converter) immunization(s seg) {
 	r.Set("encounter", c.encounter.Ref())
 	c.setDateTime(r.Object, "occurrenceDateTime", s.f(3))
 	if !r.Has("occurrenceDateTime") {
-		absentPrimitive(r.Object, "occurrenceDateTime", "unknown")
+		absentPrimitive(r.Object, "occurrenceDateTime")
 	}
 	c.setDateTime(r.Object, "recorded", s.f(22))
 	if place := c.location(s.f(27)); place != nil {
@@ -341,7 +341,7 @@ func (c *converter) immunization(s seg) {
 	} else if at := c.administeredAt(s.f(11)); at != nil {
 		r.Set("location", at.Ref())
 	}
-	r.Set("manufacturer", c.namedOrganization(s.f(17).rep(1)).Ref())
+	r.Set("manufacturer", c.namedOrganization(s.f(17).first()).Ref())
 	r.Set("lotNumber", s.f(15).text())
 	c.setDate(r.Object, "expirationDate", s.f(16))
 	if n := s.f(6).peek(); n != "999" { // RXA-6 999: the amount is not known

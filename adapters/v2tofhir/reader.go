@@ -18,19 +18,11 @@ type seg struct {
 // f returns field n.
 func (s seg) f(n int) val { return val{s.Field(n), s.t} }
 
-// valued reports whether any of the fields holds something; all fields from 2 on if none
-// is given.
-func (s seg) valued(fields ...int) bool {
-	if len(fields) == 0 {
-		for n, v := range s.Fields() {
-			if n > 1 && !blank(v) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, n := range fields {
-		if !blank(s.Field(n)) {
+// valued reports whether any field behind the first, which numbers the segment, holds
+// something.
+func (s seg) valued() bool {
+	for n, v := range s.Fields() {
+		if n > 1 && !blank(v) {
 			return true
 		}
 	}
@@ -43,9 +35,9 @@ type val struct {
 	t *tracker
 }
 
-func (v val) rep(n int) val { return val{v.Rep(n), v.t} }
-func (v val) c(n int) val   { return val{v.Comp(n), v.t} }
-func (v val) s(n int) val   { return val{v.Sub(n), v.t} }
+func (v val) first() val  { return val{v.Rep(1), v.t} }
+func (v val) c(n int) val { return val{v.Comp(n), v.t} }
+func (v val) s(n int) val { return val{v.Sub(n), v.t} }
 
 // reps iterates over the repetitions that hold something.
 func (v val) reps() iter.Seq2[int, val] {

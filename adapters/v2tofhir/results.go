@@ -104,32 +104,9 @@ func (c *converter) spm(s seg) {
 			p.Add("parent", tree.New("type", "Specimen", "identifier", id))
 		}
 	}
-	col := tree.New("method", c.concept(s.f(7), hl7Table+"0488"), "bodySite", c.concept(s.f(8), ""))
-	if s.f(17).c(2).has() {
-		col.Set("collectedPeriod", c.period(s.f(17).c(1), s.f(17).c(2)))
-	} else {
-		c.setDateTime(col, "collectedDateTime", s.f(17).c(1))
-	}
-	if q := c.quantity(s.f(12).c(1).peekSub(), val{s.f(12).Sub(0), s.t}); q != nil {
-		s.f(12).c(1).done()
-		unit := s.f(12).c(2)
-		q.Set("unit", firstText(unit.s(2).whole(), unit.s(1).whole()))
-		unit.s(3).whole()
-		col.Set("quantity", q)
-	}
-	p.Set("collection", col)
-	box := tree.New("type", c.concept(s.f(27), ""))
-	for _, v := range s.f(6).reps() {
-		if !box.Has("additiveCodeableConcept") {
-			box.Set("additiveCodeableConcept", c.concept(v, hl7Table+"0371"))
-		}
-	}
-	if !box.IsEmpty() {
-		p.Add("container", box)
-	}
-	if strings.EqualFold(s.f(20).peek(), "Y") || strings.EqualFold(s.f(20).peek(), "N") {
-		p.Set("status", map[string]string{"Y": "available", "N": "unavailable"}[strings.ToUpper(s.f(20).text())])
-	}
+	p.Set("collection", c.collection(s))
+	p.Add("container", c.container(s))
+	p.Set("status", pick(s.f(20), map[string]string{"Y": "available", "N": "unavailable"}))
 	if s.f(21).has() {
 		p.Set("status", "unsatisfactory")
 		p.Add("condition", c.concepts(s.f(21), hl7Table+"0490")...)
@@ -140,6 +117,35 @@ func (c *converter) spm(s seg) {
 	}
 	c.noted = noteOn(p)
 	c.attachSpecimen(c.order, p)
+}
+
+// collection says how and when a specimen was taken: SPM-7, -8, -12, -17.
+func (c *converter) collection(s seg) *tree.Object {
+	col := tree.New("method", c.concept(s.f(7), hl7Table+"0488"), "bodySite", c.concept(s.f(8), ""))
+	if s.f(17).c(2).has() {
+		col.Set("collectedPeriod", c.period(s.f(17).c(1), s.f(17).c(2)))
+	} else {
+		c.setDateTime(col, "collectedDateTime", s.f(17).c(1))
+	}
+	if q := c.quantity(s.f(12).c(1).peekSub(), val{t: s.t}); q != nil {
+		s.f(12).c(1).done()
+		unit := s.f(12).c(2)
+		q.Set("unit", firstText(unit.s(2).whole(), unit.s(1).whole()))
+		unit.s(3).whole()
+		col.Set("quantity", q)
+	}
+	return col
+}
+
+// container is what a specimen is in: SPM-6 and SPM-27.
+func (c *converter) container(s seg) *tree.Object {
+	box := tree.New("type", c.concept(s.f(27), ""))
+	for _, v := range s.f(6).reps() {
+		if !box.Has("additiveCodeableConcept") {
+			box.Set("additiveCodeableConcept", c.concept(v, hl7Table+"0371"))
+		}
+	}
+	return box
 }
 
 // obx reads an observation (segment map OBX[Observation]); in a document message it is the
@@ -169,8 +175,8 @@ func (c *converter) obx(s seg) {
 	for _, v := range s.f(8).reps() {
 		o.Add("interpretation", c.interpretation(v))
 	}
-	o.Set("bodySite", c.concept(s.f(20).rep(1), ""))
-	o.Set("method", c.concept(s.f(17).rep(1), ""))
+	o.Set("bodySite", c.concept(s.f(20).first(), ""))
+	o.Set("method", c.concept(s.f(17).first(), ""))
 	if id := c.ei(s.f(18).c, ""); id != nil {
 		o.Set("device", tree.New("type", "Device", "identifier", id))
 	}
@@ -211,7 +217,7 @@ func (c *converter) observers(o *tree.Resource, s seg) {
 		return
 	}
 	if s.f(24).has() && !org.Has("address") {
-		c.xads(org.Object, "address", s.f(24))
+		c.xads(org.Object, s.f(24))
 	}
 	director := c.practitioner(s.f(25))
 	if director == nil {

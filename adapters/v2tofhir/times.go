@@ -110,8 +110,8 @@ func original(o *tree.Object, name, text string) {
 	o.Set("_"+name, tree.New("extension", []any{tree.Extension(tree.OriginalTextURL, "valueString", text)}))
 }
 
-// absentPrimitive says why a required primitive value is missing.
-func absentPrimitive(o *tree.Object, name, reason string) { o.Set("_"+name, tree.Absent(reason)) }
+// absentPrimitive says that a required primitive value is not known.
+func absentPrimitive(o *tree.Object, name string) { o.Set("_"+name, tree.Absent("unknown")) }
 
 // period returns a Period from two times.
 func (c *converter) period(from, to val) *tree.Object {

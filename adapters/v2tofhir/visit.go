@@ -26,7 +26,7 @@ func (c *converter) pv1(s seg) {
 	e := c.add("Encounter", s.path)
 	c.encounter = e
 	for _, f := range []int{19, 50} {
-		c.cxs(e.Object, "identifier", s.f(f), map[int]string{19: "VN"}[f])
+		c.cxs(e.Object, s.f(f), map[int]string{19: "VN"}[f])
 	}
 	c.encounterStatus(e, s)
 	c.encounterClass(e, s.f(2))
