@@ -142,6 +142,13 @@ func (c Charset) Decode(raw []byte) ([]byte, error) {
 	if looksLikeUTF8(raw[first:], c.def.family) {
 		return nil, misfit(first, "the text is UTF-8, not the charset declared or configured")
 	}
+	if c == GB18030 {
+		text, n := decodeGB18030(raw)
+		if n >= 0 {
+			return nil, misfit(n, "not a character of this charset")
+		}
+		return text, nil
+	}
 	text, err := c.def.codec.NewDecoder().Bytes(raw)
 	if err != nil || bytes.Contains(text, []byte("\uFFFD")) {
 		return nil, misfit(c.misfitOffset(raw), "not a character of this charset")
@@ -166,6 +173,13 @@ func (c Charset) Encode(text []byte) ([]byte, error) {
 			return nil, fail(n)
 		}
 		return text, nil
+	}
+	if c == GB18030 {
+		out, n := encodeGB18030(text)
+		if n >= 0 {
+			return nil, fail(n)
+		}
+		return out, nil
 	}
 	out, err := c.def.codec.NewEncoder().Bytes(text)
 	if err != nil {

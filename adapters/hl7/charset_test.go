@@ -210,6 +210,38 @@ func TestDoubleByteCharsetsComeBack(t *testing.T) {
 	}
 }
 
+// TestGB18030AgreesWithTheGeneralCodec compares the fast paths with the codec that their
+// tables come from, on every pair, on characters of four bytes and on text of both.
+func TestGB18030AgreesWithTheGeneralCodec(t *testing.T) {
+	codec := simplifiedchinese.GB18030
+	check := func(raw []byte) {
+		want, err := codec.NewDecoder().Bytes(raw)
+		got, gotErr := hl7.GB18030.Decode(raw)
+		if err != nil || bytes.Contains(want, []byte("\uFFFD")) {
+			require.Error(t, gotErr, "% x", raw)
+			return
+		}
+		require.NoError(t, gotErr, "% x", raw)
+		require.Equal(t, string(want), string(got), "% x", raw)
+		wantRaw, err := codec.NewEncoder().Bytes(want)
+		require.NoError(t, err)
+		gotRaw, err := hl7.GB18030.Encode(want)
+		require.NoError(t, err)
+		require.Equal(t, wantRaw, gotRaw, "% x", raw)
+	}
+	for lead := 0x80; lead <= 0xff; lead++ {
+		check([]byte{byte(lead)})
+		for trail := 0; trail <= 0xff; trail++ {
+			if pair := []byte{byte(lead), byte(trail)}; trail < 0x30 || trail > 0x39 {
+				check(pair)
+			}
+		}
+		for third := 0x81; third <= 0xfe; third += 25 {
+			check([]byte{byte(lead), 0x35, byte(third), 0x37, 'a', 0xb0, 0xa1})
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(message("医院", "张三", "UTF-8")), uint8(0))
 	f.Add(encode(f, hl7.GB18030, message(trailing(f, '|'), "张三", "GBK")), uint8(1))
