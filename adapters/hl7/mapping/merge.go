@@ -31,30 +31,38 @@ func (g *reading) mergesOf(kind string) []hl7.Merge {
 		subject = hl7.PatientSubject
 	}
 	var out []hl7.Merge
-	var pid hl7.Segment
+	var pid hl7.Segment // not yet in a pair
 	for i := range g.msg.NumSegments() {
 		s := g.msg.Segment(i)
-		var prior []record.Identifier
-		switch name := s.Name(); {
-		case name == "MRG" && pid.Raw() != nil:
-			prior = g.prior(s, subject)
-		case name == "PID" && undo && pid.Raw() != nil:
-			prior = g.person(s)
-		case name == "PID":
-			pid = s
-			continue
-		default:
+		name := s.Name()
+		paired := pid.Raw() != nil && (name == "MRG" || name == "PID" && undo)
+		if !paired {
+			if name == "PID" {
+				pid = s
+			}
 			continue
 		}
-		m := hl7.Merge{Event: kind, Subject: subject, Undo: undo, Survivor: g.survivor(pid, subject), Prior: prior}
-		if pid = (hl7.Segment{}); subject == hl7.MovedSubject {
-			m.Prior = without(m.Prior, m.Survivor)
-		}
-		if len(m.Survivor) > 0 && len(m.Prior) > 0 && len(out) < maxMerges {
+		m := g.merge(pid, s, subject)
+		m.Event, m.Undo = kind, undo
+		if pid = (hl7.Segment{}); len(m.Survivor) > 0 && len(m.Prior) > 0 && len(out) < maxMerges {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// merge reads a pair: who remains, and an MRG or a PID that says who is absorbed.
+func (g *reading) merge(pid, other hl7.Segment, subject hl7.MergeSubject) hl7.Merge {
+	m := hl7.Merge{Subject: subject, Survivor: g.survivor(pid, subject)}
+	if other.Name() == "PID" {
+		m.Prior = g.person(other)
+	} else {
+		m.Prior = g.prior(other, subject)
+	}
+	if subject == hl7.MovedSubject {
+		m.Prior = without(m.Prior, m.Survivor)
+	}
+	return m
 }
 
 // person returns the numbers in one PID.
