@@ -140,7 +140,10 @@ func (b *Bus) connect(ctx context.Context) error {
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(b.cfg.CommitTimeout)); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
-	return topology.Ensure(ctx, b.js, b.cfg.Limits)
+	if err := topology.Ensure(ctx, b.js, b.cfg.Limits); err != nil || b.server == nil {
+		return err
+	}
+	return b.server.Stage()
 }
 
 func (b *Bus) options() ([]nats.Option, string, error) {

@@ -6,9 +6,9 @@ import (
 )
 
 // cost decides between committing a group as an atomic batch and message by message. The
-// batch stages its messages in files of their own, which is a price that a small group on
-// a disk with fast syncs does not earn back; on a slow disk two messages do. Both prices are
-// learned while running.
+// batch stages its messages first, which is a price that a small group on a disk with fast
+// syncs does not earn back; on a slow disk two messages do. Both prices are learned while
+// running.
 type cost struct {
 	mu     sync.Mutex
 	single float64 // seconds for each message of a group stored one by one

@@ -22,10 +22,6 @@ const (
 	headerBatchCommit = "Nats-Batch-Commit"
 )
 
-// committers is how many commits of a stream may be on their way: while the server syncs
-// one, the next is staged.
-const committers = 2
-
 // publisher commits what callers of one stream publish in groups. While a commit is on its
 // way, the next group gathers by itself, so no message ever waits for a timer.
 //
@@ -54,9 +50,9 @@ func newPublisher(b *Bus, stream string) *publisher {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &publisher{bus: b, stream: stream, in: make(chan *waiting, b.cfg.BatchMax), ctx: ctx, cancel: cancel,
 		done: make(chan struct{})}
-	for range committers {
-		p.wg.Go(p.run)
-	}
+	// One commit at a time: two would share what waits between them, and the server stores
+	// them one after the other anyway.
+	p.wg.Go(p.run)
 	return p
 }
 

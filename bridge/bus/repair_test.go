@@ -88,3 +88,38 @@ func stopForGood(b *Bus) {
 	b.wg.Wait()
 	b.server.Stop()
 }
+
+// What the server stages lies in shared memory while it runs, and nowhere afterwards.
+func TestBatchesAreStagedInMemory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bus")
+	b := openFailing(t, dir)
+	batches := filepath.Join(streamsOf(dir), topology.StreamReceived, batchesFolder)
+	memory := filepath.Join(stagingPath(dir), topology.StreamReceived)
+	target, err := os.Readlink(batches)
+	require.NoError(t, err, "this test needs /dev/shm with %d MiB free", stagingRoom>>20)
+	require.Equal(t, memory, target)
+	info, err := os.Stat(stagingPath(dir))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	msgs := make([]Message, 20)
+	for i := range msgs {
+		msgs[i] = Message{Subject: topology.Received, Body: []byte("x")}
+	}
+	require.NoError(t, b.PublishBatch(t.Context(), msgs))
+	require.NoError(t, b.server.Restart())
+	require.Eventually(t, func() bool { return b.PublishBatch(t.Context(), msgs) == nil }, 20*time.Second, 20*time.Millisecond)
+	target, err = os.Readlink(batches)
+	require.NoError(t, err)
+	require.Equal(t, memory, target, "after a restart too")
+	b.server.Stop()
+	require.NoDirExists(t, stagingPath(dir))
+}
+
+// A folder under the name that somebody else made is not trusted.
+func TestForeignStagingFolderIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(stagingPath(dir), 0o777))
+	t.Cleanup(func() { unstage(dir) })
+	require.NoError(t, os.Chmod(stagingPath(dir), 0o777)) //nolint:gosec // what the test is about
+	require.ErrorContains(t, stage(dir), "not a private folder")
+}

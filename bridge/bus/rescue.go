@@ -33,7 +33,7 @@ var errNotLoaded = errors.New("bus: the embedded server cannot load what it has 
 
 // beginStart repairs the folder of a server that does not run and links its streams.
 func beginStart(dir string) (*rescue, error) {
-	r := &rescue{streams: filepath.Join(dir, "jetstream", "$G", "streams"), keep: filepath.Join(dir, "keep")}
+	r := &rescue{streams: streamsOf(dir), keep: filepath.Join(dir, "keep")}
 	if err := r.putBack(); err != nil {
 		return nil, fmt.Errorf("bus: put streams back: %w", err)
 	}
@@ -130,6 +130,12 @@ func linkTree(from, to string) error {
 		name, err := filepath.Rel(from, path)
 		if err != nil {
 			return err
+		}
+		if d.Name() == batchesFolder { // staged, acknowledged to nobody
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
 		}
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, name), 0o700)

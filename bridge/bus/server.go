@@ -109,8 +109,12 @@ func (s *Server) start() error {
 		return err
 	}
 	s.srv = srv
-	return nil
+	return s.Stage()
 }
+
+// Stage has the batches of all streams staged in memory where that is possible. It is to be
+// called again after streams were made.
+func (s *Server) Stage() error { return stage(s.cfg.Dir) }
 
 // InProcessConn implements nats.InProcessConnProvider for whatever server runs now.
 func (s *Server) InProcessConn() (net.Conn, error) {
@@ -175,6 +179,7 @@ func (s *Server) stop() error {
 	s.srv = nil
 	select {
 	case <-ended:
+		unstage(s.cfg.Dir)
 		return nil
 	case <-time.After(s.patience):
 		s.stuck = true
