@@ -63,49 +63,52 @@ func (j *job) judge(ctx context.Context, a evidence.Anchor, accountable, stopped
 		r.Verdict, r.Check = evidence.NotGenuine, CheckDelivery
 		return r, true
 	}
-	rec, check := j.open(ctx, a, s, grant)
+	rec, proof, check := j.open(ctx, a, s, grant)
 	if check != "" {
 		r.Verdict, r.Check = evidence.NotGenuine, check
 		return r, true
 	}
-	r.Verdict, r.Kind, r.Record = evidence.Genuine, rec.Kind, rec
+	r.Verdict, r.Kind, r.Record, r.Proof = evidence.Genuine, rec.Kind, rec, proof
 	return r, true
 }
 
 // open makes every check that needs the key.
-func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byte) (*record.Record, Check) {
+func (j *job) open(ctx context.Context, a evidence.Anchor, s *spool, grant []byte) (*record.Record, *Proof, Check) {
 	header, _, err := smcrypto.ReadHeader(s.reader())
 	if err != nil || header.RecordID != a.ID || header.HospitalNumber != j.owner.Number ||
 		header.MSPID != j.owner.MSP || header.Tag != a.Tag || header.SealedLength() != uint64(s.size) {
-		return nil, CheckHeader
+		return nil, nil, CheckHeader
 	}
 	if header.EMRLength > record.MaxPayload+1<<20 {
-		return nil, CheckRecord
+		return nil, nil, CheckRecord
 	}
 	terms := grantTerms(j.access, evidence.RequestAccess{Purpose: j.query.Purpose}, j.self, j.owner.MSP, a)
 	key, err := smcrypto.OpenGrant(j.Provider, grant, smcrypto.Expected{Terms: terms, Owner: j.owner.Sign, Now: j.Now(),
 		Decrypt: func(ct []byte) ([]byte, error) { return j.Custody.Decrypt(ctx, ct) }})
 	if err != nil {
-		return nil, CheckGrant
+		return nil, nil, CheckGrant
 	}
 	defer clear(key[:])
 	var rec *record.Record
+	var signed []byte
 	plain := &contents{buf: make([]byte, 0, header.EMRLength)}
 	hash := [smcrypto.DigestSize]byte(a.CipherHash)
-	_, err = smcrypto.OpenStream(j.Provider, key, s.reader(), plain, smcrypto.Check{
+	opened, err := smcrypto.OpenStream(j.Provider, key, s.reader(), plain, smcrypto.Check{
 		Signer: j.owner.Sign, Former: j.owner.sealers(header.SealedAt), CipherDigest: &hash,
 		Statement: func(_ smcrypto.Header, digest [smcrypto.DigestSize]byte, _ []byte) ([]byte, error) {
 			if rec, err = j.content(plain, a.ID); err != nil {
 				return nil, err
 			}
-			return sealStatement(rec, digest).SigningBytes()
+			signed, err = sealStatement(rec, digest).SigningBytes()
+			return signed, err
 		},
 	})
 	if err != nil {
 		clear(plain.buf)
-		return nil, checkOf(err)
+		return nil, nil, checkOf(err)
 	}
-	return rec, ""
+	return rec, &Proof{EMR: opened.EMRDigest, Cipher: opened.CipherDigest, Signature: opened.Signature, Signed: signed,
+		SealedAt: header.SealedAt, Tag: a.Tag}, ""
 }
 
 // contents takes a record as it is opened. Its memory is the record's, once: the payload is

@@ -32,9 +32,19 @@ type Record struct {
 	Verdict evidence.Verdict
 	Check   Check  // what it failed
 	Absent  string // why it is absent, as the owner says
-	// Kind and Record are set for a genuine record alone.
+	// Kind, Record and Proof are set for a genuine record alone.
 	Kind   string
 	Record *record.Record
+	Proof  *Proof
+}
+
+// Proof is what proved a genuine record, for whoever keeps it.
+type Proof struct {
+	EMR, Cipher evidence.Digest // h(EMR) and h(EMR_en), SM3
+	Signature   []byte          // the owner's, SM2 with SM3, DER
+	Signed      []byte          // the bytes that it covers: evidence.SealStatement.SigningBytes
+	SealedAt    time.Time
+	Tag         evidence.Tag // under which it is anchored
 }
 
 // LogValue implements slog.LogValuer with what may be logged of a record.

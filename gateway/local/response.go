@@ -7,15 +7,15 @@ import (
 )
 
 // response puts a result into the form in which it travels.
-func response(res retrieve.Result, payloads bool) RetrieveResponse {
+func response(res retrieve.Result, payloads, proofs bool) RetrieveResponse {
 	out := RetrieveResponse{Deliveries: make([]Delivery, len(res.Deliveries)), Timings: timings(res.Timings)}
 	for i, d := range res.Deliveries {
-		out.Deliveries[i] = delivery(d, payloads)
+		out.Deliveries[i] = delivery(d, payloads, proofs)
 	}
 	return out
 }
 
-func delivery(d retrieve.Delivery, payloads bool) Delivery {
+func delivery(d retrieve.Delivery, payloads, proofs bool) Delivery {
 	out := Delivery{Owner: d.Owner, Verdict: d.Verdict, Confirmed: d.Confirmed, Records: make([]Record, len(d.Records)), Timings: timings(d.Timings)}
 	if !d.Request.IsZero() {
 		out.Request = d.Request.String()
@@ -30,8 +30,24 @@ func delivery(d retrieve.Delivery, payloads bool) Delivery {
 	}
 	for i, r := range d.Records {
 		out.Records[i] = row(r, payloads)
+		if proofs {
+			prove(&out.Records[i], r)
+		}
 	}
 	return out
+}
+
+// prove adds the whole record and its proof.
+func prove(out *Record, r retrieve.Record) {
+	if r.Record == nil || r.Proof == nil {
+		return
+	}
+	emr, err := r.Record.Canonical()
+	if err != nil {
+		return // it was read from canonical bytes
+	}
+	p := r.Proof
+	out.EMR, out.Proof = emr, &Proof{EMR: p.EMR, Cipher: p.Cipher, Signature: p.Signature, Signed: p.Signed, SealedAt: p.SealedAt, Tag: p.Tag}
 }
 
 func row(r retrieve.Record, payload bool) Record {

@@ -223,7 +223,7 @@ func (s *Server) retrieve(w http.ResponseWriter, r *http.Request) {
 			w.(*answer).code = code
 		}
 	}
-	reply(w, status, response(res, body.Payloads))
+	reply(w, status, response(res, body.Payloads, body.Proofs))
 }
 
 // classify maps an error to HTTP and a code.

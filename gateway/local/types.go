@@ -37,6 +37,8 @@ type RetrieveRequest struct {
 	Emergency *Emergency          `json:"emergency,omitempty"`
 	// Payloads asks for the contents; without it only the verdicts come back.
 	Payloads bool `json:"payloads,omitempty"`
+	// Proofs asks for each whole record, with its envelope, and for what proved it.
+	Proofs bool `json:"proofs,omitempty"`
 }
 
 // Emergency is a reason code and the members of staff who vouch for it.
@@ -81,6 +83,20 @@ type Record struct {
 	Charset   string           `json:"charset,omitempty"`
 	Bytes     int              `json:"bytes,omitempty"`
 	Payload   []byte           `json:"payload,omitempty"` // base64
+	// EMR is the whole record, its canonical bytes (base64), and Proof what proved it; both
+	// only where RetrieveRequest.Proofs asks for them.
+	EMR   []byte `json:"emr,omitempty"`
+	Proof *Proof `json:"proof,omitempty"`
+}
+
+// Proof is what proved a genuine record; see retrieve.Proof.
+type Proof struct {
+	EMR       evidence.Digest `json:"emr"`
+	Cipher    evidence.Digest `json:"cipher"`
+	Signature []byte          `json:"signature"`
+	Signed    []byte          `json:"signed"`
+	SealedAt  time.Time       `json:"sealed_at"`
+	Tag       evidence.Tag    `json:"tag"`
 }
 
 // LogValue implements slog.LogValuer.
