@@ -19,6 +19,7 @@ func (c *Config) check() Faults {
 	c.Redis.check(k)
 	c.Intake.check(k)
 	c.HL7.check(k)
+	c.CDA.check(k)
 	c.Chain.check(k)
 	c.Gateway.check(k)
 	k.address("observe.addr", c.Observe.Addr)

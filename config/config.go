@@ -36,6 +36,7 @@ type Config struct {
 	Redis    Redis    `yaml:"redis"`
 	Intake   Intake   `yaml:"intake"`
 	HL7      HL7      `yaml:"hl7"`
+	CDA      CDA      `yaml:"cda"`
 	Chain    Chain    `yaml:"chain"`
 	Gateway  Gateway  `yaml:"gateway"`
 	Observe  Observe  `yaml:"observe"`
@@ -177,6 +178,7 @@ func Default() Config {
 		Keystore: Keystore{PassphraseEnv: "EMRBRIDGE_PASSPHRASE"}, //nolint:gosec // the name of a variable
 		Bus:      Bus{MaxBytes: 8 << 30, Replicas: 1},
 		Intake:   defaultIntake(),
+		CDA:      defaultCDA(),
 		HL7:      HL7{AcceptUnknown: true},
 		Chain: Chain{
 			Channel: "emr", Contract: "emrbridge",
@@ -287,6 +289,7 @@ func (c *Config) complete(dir string) {
 		c.HL7.Folders[i].defaults()
 	}
 	c.HL7.completeMappings(dir)
+	c.CDA.completePaths(func(p string) string { return within(dir, p) })
 	c.DataDir = within(dir, c.DataDir)
 	derive := func(p *string, name string) {
 		if *p == "" {
