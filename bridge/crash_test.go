@@ -103,7 +103,13 @@ func (l remoteLedger) Anchor(ctx context.Context, e evidence.Entry) (r chainclie
 }
 
 func (l remoteLedger) Submit(ctx context.Context, b evidence.Body) (c chainclient.Commit, err error) {
-	return c, post(ctx, http.DefaultClient, l.url+"/register", b, &c)
+	err = post(ctx, http.DefaultClient, l.url+"/"+string(b.Kind()), b, &c)
+	if err != nil {
+		if r, ok := evidence.ParseRefusal(err.Error()); ok {
+			err = &chainclient.EndorseError{TxError: chainclient.TxError{Kind: b.Kind(), Err: r}}
+		}
+	}
+	return c, err
 }
 
 func post(ctx context.Context, c *http.Client, url string, in, out any) error {
@@ -127,6 +133,20 @@ func post(ctx context.Context, c *http.Client, url string, in, out any) error {
 	return json.NewDecoder(a.Body).Decode(out)
 }
 
+// takeStatement submits bodies of one kind.
+func takeStatement[B evidence.Body](mux *http.ServeMux, l *ledger) {
+	var kind B
+	mux.HandleFunc("/"+string(kind.Kind()), func(w http.ResponseWriter, q *http.Request) {
+		var b B
+		if err := json.NewDecoder(q.Body).Decode(&b); err != nil {
+			answer(w, nil, err)
+			return
+		}
+		_, err := l.Submit(q.Context(), b)
+		answer(w, struct{}{}, err)
+	})
+}
+
 // serveLedger puts the ledger behind HTTP.
 func serveLedger(t *testing.T, l *ledger) string {
 	mux := http.NewServeMux()
@@ -139,15 +159,9 @@ func serveLedger(t *testing.T, l *ledger) string {
 		r, err := l.Anchor(context.Background(), e)
 		answer(w, r, err)
 	})
-	mux.HandleFunc("/register", func(w http.ResponseWriter, q *http.Request) {
-		var b evidence.RegisterPatient
-		if err := json.NewDecoder(q.Body).Decode(&b); err != nil {
-			answer(w, nil, err)
-			return
-		}
-		_, err := l.Submit(q.Context(), b)
-		answer(w, struct{}{}, err)
-	})
+	takeStatement[evidence.RegisterPatient](mux, l)
+	takeStatement[evidence.LinkTag](mux, l)
+	takeStatement[evidence.UnlinkTag](mux, l)
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL

@@ -21,6 +21,7 @@ import (
 	"github.com/emrbridge/emrbridge/bridge/topology"
 	"github.com/emrbridge/emrbridge/bridge/trail"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/record"
 	"github.com/emrbridge/emrbridge/recordstore"
 	"github.com/emrbridge/emrbridge/recordstore/embedded"
@@ -50,6 +51,7 @@ type rig struct {
 	keys       *keystore.File
 	store      *embedded.Store
 	trail      *trail.Index
+	patients   *patientindex.Index
 	quarantine *intake.Quarantine
 	claims     *claims.Store
 	pipeline   *Pipeline
@@ -106,7 +108,10 @@ func openRig(ctx context.Context, dir string, l chain, o options) (r *rig, err e
 	if r.claims, err = claims.Open(filepath.Join(dir, "claims"), o.claims); err != nil {
 		return nil, err
 	}
-	d := Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Claims: r.claims, Bus: r.bus, Custody: r.keys, Store: r.store, Anchorer: l, Registrar: l,
+	if r.patients, err = patientindex.Open(ctx, filepath.Join(dir, "patients"), patientindex.Options{HospitalMSP: "H1MSP", Keys: r.keys}); err != nil {
+		return nil, err
+	}
+	d := Deps{HospitalNumber: 1, HospitalMSP: "H1MSP", Claims: r.claims, Patients: r.patients, Bus: r.bus, Custody: r.keys, Store: r.store, Anchorer: l, Registrar: l,
 		Quarantine: r.quarantine, Trail: r.trail, RouteKey: keys.Route, Parsers: map[string]normalize.Parser{testMedia: parseTest}, tune: testTuning}
 	if o.change != nil {
 		o.change(&d)
@@ -124,7 +129,7 @@ type chain interface {
 func (r *rig) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return errors.Join(r.pipeline.Stop(ctx), r.bus.Close(ctx), r.trail.Close(), r.store.Close(), r.keys.Close())
+	return errors.Join(r.pipeline.Stop(ctx), r.bus.Close(ctx), r.trail.Close(), r.patients.Close(), r.store.Close(), r.keys.Close())
 }
 
 // newRig opens a hospital that lives as long as the test, and starts it.
@@ -154,12 +159,32 @@ func parseTest(_ context.Context, in normalize.Input) (*record.Record, error) {
 	if what == "panic" {
 		panic("secret of a patient")
 	}
-	r := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: "H1MSP", Sender: in.Sender, ControlID: in.ControlID, Kind: "TEST",
+	r := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: "H1MSP", Sender: in.Sender, ControlID: in.ControlID, Kind: in.Kind,
 		MediaType: in.MediaType, ReceivedAt: in.ReceivedAt.UnixMilli(), Payload: in.Raw,
 		Encounter: fmt.Sprint(n),
 		Patient:   record.Patient{Identifiers: []record.Identifier{{Authority: "T", Type: record.LocalPatient, Value: fmt.Sprint(patient)}}}}
+	if text := testMerge(patient, what); text != "" {
+		r.Metadata = map[string]string{patientindex.MetadataKey: text}
+	}
 	r.ID = record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: in.Sender, ControlID: in.ControlID, Payload: in.Raw})
 	return r, nil
+}
+
+// testMerge is the merge that "merge-9" or "unmerge-9" asks for, of patient 9 into this one.
+func testMerge(patient int, what string) string {
+	var prior int
+	undo := strings.HasPrefix(what, "un")
+	if _, err := fmt.Sscanf(strings.TrimPrefix(what, "un"), "merge-%d", &prior); err != nil {
+		return ""
+	}
+	number := func(n int) []record.Identifier {
+		return []record.Identifier{{Authority: "T", Type: record.LocalPatient, Value: fmt.Sprint(n)}}
+	}
+	text, err := patientindex.Merge{Event: "ADT^A40", Subject: "patient", Survivor: number(patient), Prior: number(prior), Undo: undo}.MarshalJSON()
+	if err != nil {
+		panic(err) // plain strings
+	}
+	return string(text)
 }
 
 // submitAll sends n messages of each patient, patients at once, messages of one in order.
