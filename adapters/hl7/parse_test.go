@@ -138,6 +138,10 @@ func TestUnescape(t *testing.T) {
 		`\`:                     `\`,
 		`\\`:                    `\\`,
 		`\P\`:                   `\P\`,
+		`\C2842\x\M244221\\F\`:  `\C2842\x\M244221\|`,
+		`\.in+4\a\.ti-2\b`:      `\.in+4\a\.ti-2\b`,
+		`\X0D0A\`:               "\r\n",
+		`\Q\ unknown \f\`:       `\Q\ unknown \f\`,
 		`C:\dir\file \F\`:       `C:\dir\file |`,
 	} {
 		assert.Equal(t, want, string(d.Unescape([]byte(in))), in)
@@ -208,4 +212,23 @@ func ExampleParse() {
 	}
 	fmt.Println(m.Header().Kind(), m.Get("PID-3[1].5").Text())
 	// Output: ADT^A01 PI
+}
+
+func FuzzParsePath(f *testing.F) {
+	for _, s := range []string{"PID-3[2].4.2", "OBX[12]-5", "PID-", "X[1]-1[", "Z01-1.2.3.4"} {
+		f.Add(s)
+	}
+	m, err := hl7.Parse([]byte(adt))
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := hl7.ParsePath(s)
+		if err != nil {
+			return
+		}
+		again, err := hl7.ParsePath(p.String())
+		if err != nil || again != p {
+			t.Fatalf("%q became %q", s, p)
+		}
+		_ = m.At(p).Text()
+	})
 }

@@ -2,6 +2,7 @@ package hl7_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -27,10 +28,83 @@ func TestRandomMessagesRoundTrip(t *testing.T) {
 		m, err := hl7.Parse(decoded)
 		require.NoError(t, err, "%q", text)
 		require.Equal(t, d, m.Delimiters())
+		require.Equal(t, nested(m), walked(m))
 		require.Equal(t, string(text), string(m.Rebuild()))
 		back, err := cs.Encode(m.Encode())
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(raw, back))
+	}
+}
+
+// TestRandomStreamsComeApart puts random messages one after another, in MLLP frames or not,
+// in batches with right and wrong counts, with a broken one among them, and cuts them again.
+func TestRandomStreamsComeApart(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		var stream []byte
+		var want []string
+		framed, batch := r.IntN(3) == 0, r.IntN(3) == 0
+		count, wrong := r.IntN(5), r.IntN(4) == 0
+		if batch {
+			stream = append(stream, "FHS|^~\\&|HIS\rBHS|^~\\&|HIS\r"...)
+		}
+		for range count {
+			text, _ := randomMessage(r)
+			if r.IntN(6) == 0 {
+				text = []byte("MSH|^~\rPID|broken\r")
+			}
+			if !bytes.HasSuffix(text, []byte("\n")) && !bytes.HasSuffix(text, []byte("\r")) {
+				text = append(text, '\r')
+			}
+			want = append(want, string(text))
+			if framed {
+				text = append(append([]byte{0x0b}, text...), 0x1c, '\r')
+			}
+			stream = append(stream, text...)
+		}
+		if batch {
+			n := count
+			if wrong {
+				n++
+			}
+			stream = fmt.Appendf(stream, "BTS|%d\rFTS|1\r", n)
+		}
+		got := hl7.SplitMessages(stream)
+		var texts []string
+		for _, m := range got.Messages() {
+			texts = append(texts, string(m))
+		}
+		require.Equal(t, want, texts, "%q", stream)
+		problems := 0
+		if batch && wrong {
+			problems = 1
+		}
+		require.Len(t, got.Problems, problems, "%q", stream)
+	}
+}
+
+// TestRandomTextSurvivesEscaping writes random text into a value, with any delimiters that
+// have an escape character, and reads it back, from the value and from the whole message.
+func TestRandomTextSurvivesEscaping(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 2000 {
+		_, d := randomMessage(r)
+		if d.Escape == 0 {
+			continue
+		}
+		var text []rune
+		for range r.IntN(30) {
+			pool := []rune{'|', '^', '~', '\\', '&', '#', rune(d.Field), rune(d.Component), rune(d.Escape), '\n', 'F', 'X', '0', ' ', '.', '张', '\u3000', '"'}
+			text = append(text, pool[r.IntN(len(pool))])
+		}
+		line := append([]byte("MSH"), d.Field)
+		line = append(append(line, d.EncodingCharacters()...), d.Field)
+		line = append(append(append(line, "A\rNTE"...), d.Field), 'x', d.Field)
+		line = append(line, d.EscapeText(string(text)+".")...)
+		m, err := hl7.Parse(line)
+		require.NoError(t, err)
+		require.Equal(t, string(text)+".", m.Get("NTE-2").Text(), "%q", line)
+		require.Equal(t, 2, m.Segment(1).NumFields())
 	}
 }
 
