@@ -16,6 +16,7 @@ import (
 type program struct {
 	zone        *time.Location
 	segments    map[string]int // the segments that rules name, numbered
+	width       []int          // the last field of each that any rule looks at
 	fields      []field
 	types       map[string]record.IdentifierType
 	authorities map[string]record.IdentifierType
@@ -182,22 +183,24 @@ func (c *compiler) fields() {
 // number numbers the segments that a source names.
 func (c *compiler) number(src *source) {
 	if !src.fixed {
-		src.segment = c.segment(src.path.Segment)
+		src.segment = c.segment(src.path)
 	}
 	if src.when != nil {
 		when := *src.when // the document's own stays as it is
-		when.segment = c.segment(when.path.Segment)
+		when.segment = c.segment(when.path)
 		src.when = &when
 	}
 }
 
-// segment numbers a segment name.
-func (c *compiler) segment(name string) int {
-	n, ok := c.p.segments[name]
+// segment numbers the segment of a path.
+func (c *compiler) segment(p hl7.Path) int {
+	n, ok := c.p.segments[p.Segment]
 	if !ok {
 		n = len(c.p.segments)
-		c.p.segments[name] = n
+		c.p.segments[p.Segment] = n
+		c.p.width = append(c.p.width, 0)
 	}
+	c.p.width[n] = max(c.p.width[n], p.Field)
 	return n
 }
 

@@ -112,22 +112,19 @@ func (m *Mapper) MapParsed(msg *hl7.Message, cs hl7.Charset, src Source) (*recor
 		ReceivedAt: src.ReceivedAt.UnixMilli(), MediaType: hl7.MediaType, Charset: cs.String(),
 		Confidentiality: record.Normal, MappingVersion: m.id, Payload: src.Raw,
 	}
-	g := m.reading(msg, h)
+	g := m.begin(msg, h)
 	g.rec = r
 	g.fill()
+	g.end()
 	return r, nil
 }
 
 // Identifiers returns the numbers of a message's patient, of the first PID, in the order
 // of the document's fields. It implements hl7.Mapping.
 func (m *Mapper) Identifiers(msg *hl7.Message) []record.Identifier {
-	g := m.reading(msg, hl7.Header{})
-	numbers := g.patient(g.segmentOf)
-	out := make([]record.Identifier, len(numbers))
-	for i, n := range numbers {
-		out[i] = n.Identifier
-	}
-	return out
+	g := m.begin(msg, hl7.Header{})
+	defer g.end()
+	return identifiersOf(g.patient(g.fieldOfFirst))
 }
 
 // Knows reports whether the document has rules for a kind such as "ADT^A01", or for any

@@ -17,7 +17,9 @@ var priorFields = map[int]int{2: 4, 3: 1, 4: 2} // PID-2 ↔ MRG-4, PID-3 ↔ MR
 // Merges returns the merges that a message asks for, none if its event is not one of
 // those that the document lists. A message holds several where PID and MRG repeat.
 func (m *Mapper) Merges(msg *hl7.Message) []hl7.Merge {
-	return m.reading(msg, hl7.Header{}).mergesOf(msg.Header().Kind())
+	g := m.begin(msg, hl7.Header{})
+	defer g.end()
+	return g.mergesOf(msg.Header().Kind())
 }
 
 // mergesOf reads the pairs of PID and MRG, or of two PID where an event has no MRG
@@ -67,11 +69,11 @@ func (g *reading) merge(pid, other hl7.Segment, subject hl7.MergeSubject) hl7.Me
 
 // person returns the numbers in one PID.
 func (g *reading) person(pid hl7.Segment) []record.Identifier {
-	return identifiersOf(g.patient(func(p hl7.Path) hl7.Segment {
-		if p.Segment == "PID" {
-			return pid
+	return identifiersOf(g.patient(func(f *field) hl7.Value {
+		if f.path.Segment == "PID" {
+			return pid.Field(f.path.Field)
 		}
-		return hl7.Segment{}
+		return hl7.Value{}
 	}))
 }
 

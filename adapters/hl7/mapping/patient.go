@@ -27,20 +27,21 @@ func short(v hl7.Value) string {
 	return s
 }
 
-// patient reads the numbers of one patient from the document's fields. segment gives the
-// segment of a path: of the first patient, or of one of several.
-func (g *reading) patient(segment func(hl7.Path) hl7.Segment) []patientNumber {
+// patient reads the numbers of one patient. at gives the place of a field of the document:
+// of the first patient, or of one of several.
+func (g *reading) patient(at func(*field) hl7.Value) []patientNumber {
 	var out []patientNumber
 	for i := range g.p.fields {
 		f := &g.p.fields[i]
-		s := segment(f.path)
-		if s.Raw() == nil || !g.holds(f.when) {
-			continue
+		if v := at(f); !v.IsEmpty() && g.holds(f.when) {
+			out = g.numbers(out, v, f, f.name)
 		}
-		out = g.numbers(out, s.Field(f.path.Field), f, f.name)
 	}
 	return out
 }
+
+// fieldOfFirst returns the place of a field in the first segment of its name.
+func (g *reading) fieldOfFirst(f *field) hl7.Value { return g.fieldOf(&f.path, f.segment) }
 
 // numbers appends the numbers of one field that are not there yet.
 func (g *reading) numbers(out []patientNumber, v hl7.Value, f *field, path string) []patientNumber {

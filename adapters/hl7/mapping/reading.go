@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/record"
@@ -23,43 +24,86 @@ type reading struct {
 	header hl7.Header
 	rec    *record.Record
 	rules  *rules
-	first  []hl7.Segment // the first segment of each name that the rules know, by number
+	lines  []line // the first segment of each name that the rules know, by number
 	unread []string
 	missed []Unmapped // codes without an entry, as they stand in the message
 }
 
-func (m *Mapper) reading(msg *hl7.Message, h hl7.Header) *reading {
-	g := &reading{Mapper: m, msg: msg, header: h, first: make([]hl7.Segment, len(m.p.segments))}
+// line is a segment that is taken apart when it is first asked for.
+type line struct {
+	segment hl7.Segment
+	there   bool
+	apart   bool
+	fields  []hl7.Value // from field 1 on, as far as any rule looks
+}
+
+// readings are kept for reuse, without what they have read.
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
+// begin prepares a reading; end gives it back. Nothing of it may be used afterwards.
+func (m *Mapper) begin(msg *hl7.Message, h hl7.Header) *reading {
+	g, _ := readings.Get().(*reading)
+	g.Mapper, g.msg, g.header = m, msg, h
+	g.lines = slices.Grow(g.lines[:0], len(m.p.segments))[:len(m.p.segments)]
 	for i := range msg.NumSegments() {
 		s := msg.Segment(i)
-		if n, ok := m.p.segments[s.Name()]; ok && g.first[n].Raw() == nil {
-			g.first[n] = s
+		if n, ok := m.p.segments[s.Name()]; ok && !g.lines[n].there {
+			g.lines[n].segment, g.lines[n].there = s, true
 		}
 	}
 	return g
 }
 
-// segmentOf returns the segment of a path in this message.
-func (g *reading) segmentOf(p hl7.Path) hl7.Segment {
-	if p.Occurrence <= 1 {
-		if n, ok := g.p.segments[p.Segment]; ok {
-			return g.first[n]
+func (g *reading) end() {
+	for i := range g.lines {
+		l := &g.lines[i]
+		clear(l.fields)
+		*l = line{fields: l.fields[:0]}
+	}
+	clear(g.missed)
+	*g = reading{lines: g.lines, missed: g.missed[:0], unread: g.unread[:0]}
+	readings.Put(g)
+}
+
+// field returns a field of the first segment with a number.
+func (g *reading) field(number, n int) hl7.Value {
+	l := &g.lines[number]
+	if !l.apart {
+		l.apart = true
+		if l.there {
+			l.fields = l.takeApart(g.p.width[number])
 		}
 	}
-	s, _ := g.msg.Find(p.Segment, max(p.Occurrence, 1))
-	return s
+	if n > len(l.fields) {
+		return hl7.Value{}
+	}
+	return l.fields[n-1]
+}
+
+func (l *line) takeApart(width int) []hl7.Value {
+	fields := l.fields[:0]
+	for c := l.segment.Cursor(); len(fields) < width && c.Next(); {
+		fields = append(fields, c.Value())
+	}
+	return fields
+}
+
+// fieldOf returns the field that a path names.
+func (g *reading) fieldOf(p *hl7.Path, number int) hl7.Value {
+	if p.Occurrence <= 1 {
+		return g.field(number, p.Field)
+	}
+	s, _ := g.msg.Find(p.Segment, p.Occurrence)
+	return s.Field(p.Field)
 }
 
 // at returns the value of a path whose segment has a number.
 func (g *reading) at(p *hl7.Path, number int) hl7.Value {
-	s := g.first[number]
-	if p.Occurrence > 1 {
-		s, _ = g.msg.Find(p.Segment, p.Occurrence)
+	v := g.fieldOf(p, number)
+	if v.IsEmpty() {
+		return v
 	}
-	if s.Raw() == nil {
-		return hl7.Value{}
-	}
-	return inField(s.Field(p.Field), p)
+	return inField(v, p)
 }
 
 // inField goes from a field to the part of it that a path names.
@@ -80,7 +124,7 @@ func (g *reading) fill() {
 	r := g.rec
 	g.rules = g.p.of(r.Kind, g.header.MessageCode)
 	r.Metadata = make(map[string]string, 16)
-	for _, n := range g.patient(g.segmentOf) {
+	for _, n := range g.patient(g.fieldOfFirst) {
 		if n.invalid {
 			g.unread = append(g.unread, n.path)
 		}
@@ -100,7 +144,8 @@ func (g *reading) fill() {
 	g.merges()
 	if len(g.unread) > 0 {
 		slices.Sort(g.unread)
-		r.Metadata["unread"] = cut(strings.Join(slices.Compact(g.unread), ","), 4*maxValue)
+		g.unread = slices.Compact(g.unread)
+		r.Metadata["unread"] = cut(strings.Join(g.unread, ","), 4*maxValue)
 	}
 	g.tell()
 }
@@ -365,11 +410,10 @@ func (g *reading) time(s *step) record.Time {
 
 // timeAt reads a time; a value that is none is noted as unread.
 func (g *reading) timeAt(src *source, v hl7.Value) (record.Time, bool) {
-	text := v.Comp(1).Sub(1).Text()
-	if text == "" {
+	if v.Comp(1).Sub(1).Text() == "" {
 		return record.Time{}, false
 	}
-	t, err := hl7.ParseTime(text, g.zone)
+	t, err := v.Time(g.zone)
 	if err != nil {
 		g.unread = append(g.unread, src.name)
 		return record.Time{}, false
