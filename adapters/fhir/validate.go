@@ -61,11 +61,19 @@ func (v *Validator) Validate(ctx context.Context, data []byte) (*Resource, Issue
 		return nil, Issues{IssueOf(err)}
 	}
 	r := &Resource{Root: root, Raw: data}
+	return r, v.Judge(ctx, r)
+}
+
+// Limits are the bounds of what the validator reads.
+func (v *Validator) Limits() Limits { return v.cfg.Limits }
+
+// Judge judges a parsed resource by the rules of this package and by the engine.
+func (v *Validator) Judge(ctx context.Context, r *Resource) Issues {
 	issues := v.Check(ctx, r)
 	if !issues.Failed() && v.cfg.Engine != nil && ctx.Err() == nil {
-		issues = append(issues, v.cfg.Engine.Check(data)...)
+		issues = append(issues, v.cfg.Engine.Check(r.Raw)...)
 	}
-	return r, issues
+	return issues
 }
 
 // Check judges a parsed resource by the rules of this package.

@@ -1,0 +1,99 @@
+package fhir
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Instant writes a time as a FHIR instant in UTC, with milliseconds.
+func Instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// Identity is what a server adds to a resource that it took.
+type Identity struct {
+	ID      string
+	Version string
+	Updated time.Time
+	// Links are references that the server resolved: text as sent → text as meant.
+	Links map[string]string
+}
+
+// edit replaces bytes of a source.
+type edit struct {
+	start, end int
+	text       string
+}
+
+// Present returns a resource as a server shows it: the bytes of raw (in which n stands) with
+// id, meta.versionId and meta.lastUpdated of the server and resolved references, all else as
+// it was, so that numbers keep their digits.
+func Present(raw []byte, n *Node, as Identity) []byte {
+	edits := identityEdits(n, as)
+	if len(as.Links) > 0 {
+		edits = linkEdits(edits, n, as.Links)
+	}
+	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	out := make([]byte, 0, n.End-n.Start+256)
+	at := n.Start
+	for _, e := range edits {
+		out = append(append(out, raw[at:e.start]...), e.text...)
+		at = e.end
+	}
+	return append(out, raw[at:n.End]...)
+}
+
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil { // strings always marshal
+		return `""`
+	}
+	return string(b)
+}
+
+func identityEdits(n *Node, as Identity) []edit {
+	var edits []edit
+	var fresh strings.Builder
+	put := func(have *Node, name, value string) {
+		if have != nil {
+			edits = append(edits, edit{have.Start, have.End, value})
+			return
+		}
+		fresh.WriteString(quote(name) + ":" + value + ",")
+	}
+	put(n.Get("id"), "id", quote(as.ID))
+	version, updated := quote(as.Version), quote(Instant(as.Updated))
+	meta := n.Get("meta")
+	if meta == nil || meta.Kind != Object {
+		put(meta, "meta", `{"versionId":`+version+`,"lastUpdated":`+updated+`}`)
+	} else {
+		outer := fresh.String()
+		fresh.Reset()
+		put(meta.Get("versionId"), "versionId", version)
+		put(meta.Get("lastUpdated"), "lastUpdated", updated)
+		if inner := fresh.String(); inner != "" {
+			edits = append(edits, edit{meta.Start + 1, meta.Start + 1, inner})
+		}
+		fresh.Reset()
+		fresh.WriteString(outer)
+	}
+	if text := fresh.String(); text != "" {
+		edits = append(edits, edit{n.Start + 1, n.Start + 1, text})
+	}
+	return edits
+}
+
+// linkEdits replaces references; any text that equals a link is one (FHIR R4 §3.1.0.11.2:
+// references, and URLs in narratives and elsewhere).
+func linkEdits(edits []edit, n *Node, links map[string]string) []edit {
+	if n.Kind == String {
+		if to, ok := links[n.Text]; ok {
+			edits = append(edits, edit{n.Start, n.End, quote(to)})
+		}
+		return edits
+	}
+	for _, item := range n.Items {
+		edits = linkEdits(edits, item, links)
+	}
+	return edits
+}
