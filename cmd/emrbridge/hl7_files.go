@@ -56,8 +56,8 @@ func (o *fileOptions) check() error {
 	return nil
 }
 
-// about is what the commands say of every message.
-type about struct {
+// hl7About is what the commands say of every message.
+type hl7About struct {
 	Line      int    `json:"line"`   // where the message begins in the file, from 1
 	Offset    int    `json:"offset"` // the same in bytes
 	Bytes     int    `json:"bytes"`
@@ -71,9 +71,9 @@ type about struct {
 	CharsetGuessed bool `json:"charset_guessed,omitempty"`
 }
 
-// opened is one message of a file, read as far as it could be.
-type opened struct {
-	about
+// hl7Opened is one message of a file, read as far as it could be.
+type hl7Opened struct {
+	hl7About
 	raw     []byte
 	text    []byte
 	charset hl7.Charset
@@ -81,8 +81,8 @@ type opened struct {
 }
 
 // open decodes and parses one message.
-func (o *fileOptions) open(item hl7.Item) (*opened, error) {
-	m := &opened{raw: item.Raw, about: about{Line: item.Line, Offset: item.Offset, Bytes: len(item.Raw)}}
+func (o *fileOptions) open(item hl7.Item) (*hl7Opened, error) {
+	m := &hl7Opened{raw: item.Raw, hl7About: hl7About{Line: item.Line, Offset: item.Offset, Bytes: len(item.Raw)}}
 	policy, guessed := o.policy(item.Raw)
 	text, cs, err := policy.Decode(item.Raw)
 	m.Charset, m.CharsetGuessed, m.charset, m.text = cs.String(), guessed, cs, text
@@ -97,8 +97,8 @@ func (o *fileOptions) open(item hl7.Item) (*opened, error) {
 	return m, nil
 }
 
-// found is what a command found out about one message.
-type found struct {
+// hl7Found is what a command has found out about one message.
+type hl7Found struct {
 	err    error
 	detail any
 	note   string
@@ -106,7 +106,7 @@ type found struct {
 
 // eachMessage calls see for every message of the files and emits what it says. What is no
 // message is a verdict of its own; faults of batch wrappers are one where strict is set.
-func eachMessage(cmd *cobra.Command, files []string, o *fileOptions, strict bool, see func(m *opened) found) error {
+func eachMessage(cmd *cobra.Command, files []string, o *fileOptions, strict bool, see func(m *hl7Opened) hl7Found) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -140,9 +140,9 @@ func eachMessage(cmd *cobra.Command, files []string, o *fileOptions, strict bool
 }
 
 // judge opens one message and emits what see says of it.
-func judge(emit func(verdict, string), item int, o *fileOptions, it hl7.Item, see func(m *opened) found) {
+func judge(emit func(verdict, string), item int, o *fileOptions, it hl7.Item, see func(m *hl7Opened) hl7Found) {
 	m, err := o.open(it)
-	f := found{err: err, detail: m.about}
+	f := hl7Found{err: err, detail: m.hl7About}
 	if err == nil {
 		f = see(m)
 	}
@@ -186,8 +186,8 @@ with MLLP framing or batch wrappers or neither; "-" reads standard input.`,
 		Example: "  emrbridge hl7 roundtrip --json day.hl7",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return eachMessage(cmd, files, &o, false, func(m *opened) found {
-				return found{err: roundTrip(m), detail: m.about}
+			return eachMessage(cmd, files, &o, false, func(m *hl7Opened) hl7Found {
+				return hl7Found{err: roundTrip(m), detail: m.hl7About}
 			})
 		},
 	}
@@ -196,7 +196,7 @@ with MLLP framing or batch wrappers or neither; "-" reads standard input.`,
 }
 
 // roundTrip puts a message together again and compares it with what was read.
-func roundTrip(m *opened) error {
+func roundTrip(m *hl7Opened) error {
 	for _, text := range [][]byte{m.msg.Rebuild(), m.msg.Encode()} {
 		if n := firstDifference(text, m.text); n >= 0 {
 			return fmt.Errorf("the text differs from byte %d on after parsing and encoding", n)
@@ -236,11 +236,11 @@ stands for "", which asks the receiver to delete. The output holds patient data.
 		Example: "  emrbridge hl7 parse --json adt.hl7",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return eachMessage(cmd, files, &o, false, func(m *opened) found {
+			return eachMessage(cmd, files, &o, false, func(m *hl7Opened) hl7Found {
 				if o.asJSON {
-					return found{detail: parsed{about: m.about, Delimiters: delimitersOf(m.msg), Segments: treeOf(m.msg)}}
+					return hl7Found{detail: parsed{hl7About: m.hl7About, Delimiters: delimitersOf(m.msg), Segments: treeOf(m.msg)}}
 				}
-				return found{note: pathsOf(m.msg)}
+				return hl7Found{note: pathsOf(m.msg)}
 			})
 		},
 	}
@@ -250,7 +250,7 @@ stands for "", which asks the receiver to delete. The output holds patient data.
 
 // parsed is a whole message as `hl7 parse --json` prints it.
 type parsed struct {
-	about
+	hl7About
 	Delimiters string       `json:"delimiters"` // MSH-1 and MSH-2
 	Segments   []segmentOut `json:"segments"`
 }
@@ -355,16 +355,16 @@ type issueOut struct {
 	Text     string       `json:"text"`
 }
 
-func validated(m *opened) found {
+func validated(m *hl7Opened) hl7Found {
 	issues := hl7.Validate(m.msg)
 	if m.CharsetGuessed {
 		issues = append([]hl7.Issue{{Severity: hl7.Warning, Code: hl7.CodeRequiredFieldMissing, Path: "MSH-18",
 			Text: "no charset is declared and the text is not UTF-8; it reads as " + m.Charset + ": set that for the endpoint"}}, issues...)
 	}
 	detail := struct {
-		about
+		hl7About
 		Issues []issueOut `json:"issues"`
-	}{about: m.about, Issues: []issueOut{}}
+	}{hl7About: m.hl7About, Issues: []issueOut{}}
 	var first *hl7.Issue
 	errs := 0
 	var note strings.Builder
@@ -378,7 +378,7 @@ func validated(m *opened) found {
 			}
 		}
 	}
-	f := found{detail: detail, note: strings.TrimSuffix(note.String(), "\n")}
+	f := hl7Found{detail: detail, note: strings.TrimSuffix(note.String(), "\n")}
 	if first != nil {
 		f.err = errors.New(first.String())
 		if errs > 1 {
