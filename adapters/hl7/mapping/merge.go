@@ -8,8 +8,13 @@ import (
 	"github.com/emrbridge/emrbridge/record"
 )
 
-// maxMerges bounds the merges that are read from one message.
-const maxMerges = 16
+// Bounds of the merges that are read from one message. What is beyond them is noted as
+// unread, since a merge that was overlooked would leave records with the wrong person.
+const (
+	maxMerges     = 64
+	maxMergeText  = 16 << 10  // bytes of one in the record
+	maxMergesText = 256 << 10 // bytes of all
+)
 
 // priorFields are the fields of MRG (HL7 v2 chapter 3, §3.4.9) that stand for those of PID.
 var priorFields = map[int]int{2: 4, 3: 1, 4: 2} // PID-2 ↔ MRG-4, PID-3 ↔ MRG-1, PID-4 ↔ MRG-2
@@ -46,9 +51,14 @@ func (g *reading) mergesOf(kind string) []hl7.Merge {
 		}
 		m := g.merge(pid, s, subject)
 		m.Event, m.Undo = kind, undo
-		if pid = (hl7.Segment{}); len(m.Survivor) > 0 && len(m.Prior) > 0 && len(out) < maxMerges {
-			out = append(out, m)
+		if pid = (hl7.Segment{}); len(m.Survivor) == 0 || len(m.Prior) == 0 {
+			continue
 		}
+		if len(out) >= maxMerges {
+			g.unread = append(g.unread, "MRG")
+			break
+		}
+		out = append(out, m)
 	}
 	return out
 }
@@ -138,9 +148,17 @@ func without(list, other []record.Identifier) []record.Identifier {
 
 // merges leaves the merges of a message in the record's metadata.
 func (g *reading) merges() {
-	count := map[string]int{}
+	if g.p.merges[g.rec.Kind] == "" && !g.p.undo[g.rec.Kind] {
+		return
+	}
+	count, size := map[string]int{}, 0
 	missed := len(g.missed) // the numbers of PID were told of already
 	for _, m := range g.mergesOf(g.rec.Kind) {
+		text := m.Encode()
+		if size += len(text); len(text) > maxMergeText || size > maxMergesText {
+			g.unread = append(g.unread, "MRG")
+			continue
+		}
 		name := hl7.MergeKey
 		if m.Subject != hl7.PatientSubject {
 			name += "." + string(m.Subject)
@@ -148,7 +166,7 @@ func (g *reading) merges() {
 		if count[name]++; count[name] > 1 {
 			name = fmt.Sprintf("%s.%d", name, count[name])
 		}
-		g.rec.Metadata[name] = m.Encode()
+		g.rec.Metadata[name] = text
 	}
 	g.missed = g.missed[:missed]
 }

@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -73,8 +74,17 @@ func TestSeveralMergesInOneMessage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []hl7.Merge{first, second}, mapping.NewMapper(nil, mapping.Options{}).Merges(msg))
 	many := mapText(t, head("ADT^A40")+strings.Repeat("PID|1||1^^^H1^PI||A\rMRG|2^^^H1^PI\r", 100))
-	assert.Contains(t, many.Metadata, "merge.16")
-	assert.NotContains(t, many.Metadata, "merge.17")
+	assert.Contains(t, many.Metadata, "merge.64")
+	assert.NotContains(t, many.Metadata, "merge.65")
+	assert.Equal(t, "MRG", many.Metadata["unread"], "a merge that was overlooked is named")
+	var long strings.Builder
+	for i := range 32 {
+		fmt.Fprintf(&long, "%0250d^^^H1^PI~", i)
+	}
+	huge := mapText(t, head("ADT^A40")+"PID|1||"+long.String()+"||A\rMRG|"+long.String()+"\r"+"PID|1||1^^^H1^PI||A\rMRG|2^^^H1^PI\r")
+	assert.Equal(t, "MRG", huge.Metadata["unread"])
+	assert.Contains(t, huge.Metadata, "merge")
+	assert.NotContains(t, huge.Metadata, "merge.2")
 }
 
 func TestUndo(t *testing.T) {
