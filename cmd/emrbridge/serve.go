@@ -59,8 +59,8 @@ has not finished is on disk and goes on at the next start.`,
 	return cmd
 }
 
-// drainTime bounds the orderly end of each part.
-const drainTime = 20 * time.Second
+// drainTime bounds the orderly end of each part. Tests shorten it.
+var drainTime = 20 * time.Second
 
 // serve runs every role of a site until ctx ends.
 func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Writer) (err error) {
