@@ -17,7 +17,7 @@ import (
 // serveOwn opens the socket for the hospital's own commands; r is nil where this process
 // serves no other hospitals.
 func (s *site) serveOwn(ctx context.Context, group *errgroup.Group, p *bridge.Pipeline, r *retrieval) error {
-	cfg := local.Config{Parked: p.Aside, Replayer: &replayer{site: s, intake: p.Intake}, Logger: s.log.With("part", "local")}
+	cfg := local.Config{Parked: p.Aside, Replayer: &replayer{site: s, intake: p.Intake}, Corrector: corrector{p.Intake}, Logger: s.log.With("part", "local")}
 	if r != nil {
 		cfg.Retriever, cfg.Desk = r.requester, r.desk
 	}

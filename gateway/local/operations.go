@@ -62,6 +62,7 @@ func (s *Server) operations(mux *http.ServeMux) {
 		s.setFree(w, r, Parked.Drop)
 	})
 	mux.HandleFunc("POST /internal/v1/quarantine/{id}/replay", s.replay)
+	mux.HandleFunc("POST /internal/v1/patients/corrections", s.correct)
 }
 
 func (s *Server) parked(w http.ResponseWriter, r *http.Request) {

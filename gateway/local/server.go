@@ -39,6 +39,7 @@ type Config struct {
 	Desk      Desk
 	Parked    Parked
 	Replayer  Replayer
+	Corrector Corrector
 	// Token, if set, must come with every call as a bearer token. It is required for TCP.
 	Token string
 	// Timeout bounds a call. Default 5 minutes.
