@@ -65,7 +65,7 @@ func (t *trial) charsetOf(doc *mapping.Document) {
 }
 
 // apply maps one message and proves that the record could be sealed.
-func apply(m *mapping.Mapper, in *opened) (*record.Record, error) {
+func apply(m *mapping.Mapper, in *hl7Opened) (*record.Record, error) {
 	r, err := m.Map(mapping.Source{Raw: in.raw, Charset: in.charset.String(), HospitalNumber: 1, HospitalMSP: "DRY-RUN", ReceivedAt: time.Now()})
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func apply(m *mapping.Mapper, in *opened) (*record.Record, error) {
 
 // mappedOut is what dry-run says of one message.
 type mappedOut struct {
-	about
+	hl7About
 	Record   *recordOut         `json:"record,omitempty"`
 	Unmapped []mapping.Unmapped `json:"unmapped,omitempty"`
 }
@@ -180,14 +180,14 @@ func (t *trial) dryRun(cmd *cobra.Command, file string, inputs []string) error {
 	if err != nil {
 		return err
 	}
-	err = eachMessage(cmd, inputs, &t.files, false, func(in *opened) found {
+	err = eachMessage(cmd, inputs, &t.files, false, func(in *hl7Opened) hl7Found {
 		unmapped = nil
 		r, err := apply(m, in)
 		if err != nil {
-			return found{err: err, detail: in.about}
+			return hl7Found{err: err, detail: in.hl7About}
 		}
 		out := recordOutOf(r)
-		return found{detail: mappedOut{about: in.about, Record: out, Unmapped: unmapped}, note: out.table()}
+		return hl7Found{detail: mappedOut{hl7About: in.hl7About, Record: out, Unmapped: unmapped}, note: out.table()}
 	})
 	t.summary(cmd)
 	return err
@@ -215,7 +215,7 @@ func (t *trial) summary(cmd *cobra.Command) {
 
 // diffOut is what diff says of one message.
 type diffOut struct {
-	about
+	hl7About
 	Differences []mapping.Difference `json:"differences,omitempty"`
 }
 
@@ -256,11 +256,11 @@ func (t *trial) diff(cmd *cobra.Command, a, b string, inputs []string) error {
 		return err
 	}
 	facts := map[string]int{}
-	err = eachMessage(cmd, inputs, &t.files, false, func(in *opened) found {
+	err = eachMessage(cmd, inputs, &t.files, false, func(in *hl7Opened) hl7Found {
 		x, errX := apply(before, in)
 		y, errY := apply(now, in)
 		if err := errors.Join(errX, errY); err != nil {
-			return found{err: err, detail: in.about}
+			return hl7Found{err: err, detail: in.hl7About}
 		}
 		return differ(in, mapping.Compare(x, y), facts)
 	})
@@ -270,8 +270,8 @@ func (t *trial) diff(cmd *cobra.Command, a, b string, inputs []string) error {
 }
 
 // differ makes the verdict of one message and counts the facts that differ.
-func differ(in *opened, list []mapping.Difference, facts map[string]int) found {
-	f := found{detail: diffOut{about: in.about, Differences: list}}
+func differ(in *hl7Opened, list []mapping.Difference, facts map[string]int) hl7Found {
+	f := hl7Found{detail: diffOut{hl7About: in.hl7About, Differences: list}}
 	if len(list) == 0 {
 		return f
 	}
