@@ -30,6 +30,7 @@ type program struct {
 	rules       map[string]*rules // by kind, by code, and "*"
 	merges      map[string]hl7.MergeSubject
 	undo        map[string]bool
+	pairs       map[string]bool // events that name both patients by PID
 }
 
 // rules are all facts of one kind.
@@ -104,7 +105,7 @@ type compiler struct {
 func compile(b *body) (*program, Faults) {
 	c := &compiler{body: b, tables: map[string]*lookup{}, p: &program{
 		segments: map[string]int{}, known: map[string]bool{}, open: map[string]bool{}, rules: map[string]*rules{},
-		merges: map[string]hl7.MergeSubject{}, undo: map[string]bool{},
+		merges: map[string]hl7.MergeSubject{}, undo: map[string]bool{}, pairs: map[string]bool{},
 		types: typesOf(b.Types), authorities: typesOf(b.Authorities), byBoth: typesOf(b.AuthorityTypes),
 	}}
 	if b.Zone != "" {
@@ -307,13 +308,18 @@ func (c *compiler) merges() {
 		if list == nil {
 			continue
 		}
+		of := hl7.MergeSubject(subject)
+		if subject == "link" {
+			of = hl7.PatientSubject
+		}
 		for _, kind := range *list {
+			c.p.pairs[kind] = c.p.pairs[kind] || subject == "link" || subject == "undo"
 			if subject == "undo" {
 				c.p.undo[kind] = true
 				continue
 			}
 			c.check(c.p.merges[kind] == "", c.body.lines["merges"], "merges."+subject, "%s stands under two subjects", kind)
-			c.p.merges[kind] = hl7.MergeSubject(subject)
+			c.p.merges[kind] = of
 		}
 	}
 }

@@ -27,10 +27,10 @@ func (m *Mapper) Merges(msg *hl7.Message) []hl7.Merge {
 	return g.mergesOf(msg.Header().Kind())
 }
 
-// mergesOf reads the pairs of PID and MRG, or of two PID where an event has no MRG
-// (ADT^A37, and some senders' own).
+// mergesOf reads the pairs of PID and MRG, or of two PID for events that name both patients
+// so (ADT^A24, A37, and some senders' own).
 func (g *reading) mergesOf(kind string) []hl7.Merge {
-	subject, undo := g.p.merges[kind], g.p.undo[kind]
+	subject, undo, pairs := g.p.merges[kind], g.p.undo[kind], g.p.pairs[kind]
 	if subject == "" && !undo {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (g *reading) mergesOf(kind string) []hl7.Merge {
 	for i := range g.msg.NumSegments() {
 		s := g.msg.Segment(i)
 		name := s.Name()
-		paired := pid.Raw() != nil && (name == "MRG" || name == "PID" && undo)
+		paired := pid.Raw() != nil && (name == "MRG" || name == "PID" && pairs)
 		if !paired {
 			if name == "PID" {
 				pid = s

@@ -96,12 +96,19 @@ func TestUndo(t *testing.T) {
 	assert.Equal(t, want, got)
 	assert.Equal(t, "ADT^A24", r.Metadata["cancels"])
 
-	doc := parse(t, preamble+"merges: {undo: [\"ADT^Z40\"]}\n")
+	doc := parse(t, preamble+"merges: {undo: [\"ADT^Z40\"], link: [\"ADT^A24\"]}\n")
 	r = mapWith(t, doc, head("ADT^Z40")+"PID|1||1^^^H1^PI||A\rMRG|2^^^H1^PI\r")
 	got, err = hl7.ParseMerge(r.Metadata["merge"])
 	require.NoError(t, err)
 	want.Event = "ADT^Z40"
 	assert.Equal(t, want, got)
+	pair := "PID|1||1^^^H1^PI||A\rPID|2||2^^^H1^PI||B\r"
+	linked, err := hl7.ParseMerge(mapWith(t, doc, head("ADT^A24")+pair).Metadata["merge"])
+	require.NoError(t, err)
+	want.Event, want.Undo = "ADT^A24", false
+	assert.Equal(t, want, linked)
+	assert.NotContains(t, mapText(t, head("ADT^A24")+pair).Metadata, "merge", "a link is no merge unless the hospital says so")
+	assert.NotContains(t, mapText(t, head("ADT^A40")+pair).Metadata, "merge", "two PID are none where MRG is due")
 	assert.NotContains(t, mapWith(t, doc, head("ADT^A37")+"PID|1||1\rPID|2||2\r").Metadata, "merge", "the list was replaced")
 }
 

@@ -183,7 +183,7 @@ func expandRange(s string) ([]string, error) {
 }
 
 // mergeSubjects are the keys of merges.
-var mergeSubjects = []string{"patient", "move", "account", "visit", "undo"}
+var mergeSubjects = []string{"patient", "link", "move", "account", "visit", "undo"}
 
 func (r *bodyReader) merges(n *yaml.Node, key string) {
 	r.b.Merges = map[string]*[]string{}
