@@ -155,13 +155,15 @@ func (s *Store) give(n int64, files int) {
 	s.files -= files
 }
 
-// space returns ErrFull while less than the reserve is free on the disk.
+// space returns ErrFull while less than the reserve is free on the disk, and room for the
+// bodies that wait in the record store and in its log.
 func (s *Store) space() error {
+	keep := s.o.Reserve + 2*s.Stats().Bytes
 	free, err := diskspace.Free(s.dir)
-	if err != nil || free >= s.o.Reserve { // not known on every system
+	if err != nil || free >= keep { // not known on every system
 		return nil
 	}
-	return fmt.Errorf("%w: %d MiB are free on the disk of %s, %d MiB are kept for what is on its way", ErrFull, free>>20, s.dir, s.o.Reserve>>20)
+	return fmt.Errorf("%w: %d MiB are free on the disk of %s, %d MiB are kept for what is on its way", ErrFull, free>>20, s.dir, keep>>20)
 }
 
 func (s *Store) path(id string) string { return filepath.Join(s.dir, id+suffix) }
