@@ -22,10 +22,15 @@ import (
 type patientFlags struct{ number, file string }
 
 func (p *patientFlags) add(cmd *cobra.Command) {
+	p.flags(cmd)
+	cmd.MarkFlagsOneRequired("id-file", "id-number")
+}
+
+// flags adds the flags without asking for one of them.
+func (p *patientFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.file, "id-file", "", `file with the patient's resident number, "-" for standard input · 身份证号文件`)
 	cmd.Flags().StringVar(&p.number, "id-number", "", "the number itself; others on this machine can see it · 身份证号（进程列表可见）")
 	cmd.MarkFlagsMutuallyExclusive("id-file", "id-number")
-	cmd.MarkFlagsOneRequired("id-file", "id-number")
 }
 
 func (p *patientFlags) patient(stdin io.Reader) (local.Patient, error) {
@@ -71,6 +76,7 @@ type retrieveOptions struct {
 	reason    string
 	staff     []string
 	out       string
+	as        string
 	asJSON    bool
 }
 
@@ -85,6 +91,7 @@ and digest, and confirms on the ledger. Calls this hospital's own running bridge
 
 Exit status: 0 all records genuine, 1 denied or something not genuine, 2 the command could not run.`,
 		Example: `  emrbridge retrieve --id-file patient.id --out records
+  emrbridge retrieve --id-file patient.id --as fhir --out documents
   emrbridge retrieve --id-file patient.id --emergency --reason unconscious --staff D-017 --staff N-201`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return retrieveRecords(cmd, o) },
@@ -100,6 +107,7 @@ Exit status: 0 all records genuine, 1 denied or something not genuine, 2 the com
 	cmd.Flags().StringVar(&o.reason, "reason", "", "reason code of an emergency, public: lowercase letters, digits, hyphens · 紧急原因代码")
 	cmd.Flags().StringSliceVar(&o.staff, "staff", nil, "staff identity, twice and different · 工作人员标识（两人）")
 	cmd.Flags().StringVarP(&o.out, "out", "o", "", "folder for the opened records, in the clear · 明文输出目录")
+	cmd.Flags().StringVar(&o.as, "as", asOriginal, "original, or fhir: a FHIR document with its proof for each record; without --out to standard output, one a line · 输出形式")
 	return cmd
 }
 
@@ -116,7 +124,8 @@ func (o retrieveOptions) request(stdin io.Reader) (local.RetrieveRequest, error)
 		return local.RetrieveRequest{}, err
 	}
 	req := local.RetrieveRequest{
-		Patient: patient, Owners: o.from, Kinds: o.kinds, Purpose: evidence.Purpose(o.purpose), Payloads: o.out != "",
+		Patient: patient, Owners: o.from, Kinds: o.kinds, Purpose: evidence.Purpose(o.purpose),
+		Payloads: o.out != "" && o.as == asOriginal, Proofs: o.as == asFHIR,
 	}
 	for _, id := range o.records {
 		r, err := evidence.ParseRecordID(id)
@@ -134,6 +143,9 @@ func (o retrieveOptions) request(stdin io.Reader) (local.RetrieveRequest, error)
 }
 
 func retrieveRecords(cmd *cobra.Command, o retrieveOptions) error {
+	if err := checkForm(o.as, asOriginal, asFHIR); err != nil {
+		return err
+	}
 	req, err := o.request(cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -157,10 +169,7 @@ func retrieveRecords(cmd *cobra.Command, o retrieveOptions) error {
 			}
 		}
 	}
-	if err := writePayloads(o.out, &report); err != nil {
-		return err
-	}
-	if err := printRetrieval(cmd.OutOrStdout(), report, o.asJSON); err != nil {
+	if err := o.write(cmd, &report); err != nil {
 		return err
 	}
 	if status != nil {
@@ -170,6 +179,27 @@ func retrieveRecords(cmd *cobra.Command, o retrieveOptions) error {
 		return failed{fmt.Errorf("%d of %d records are genuine · 部分病历未通过验证", report.Genuine, report.Total)}
 	}
 	return nil
+}
+
+// write writes the records and prints the report; the report goes to standard error where
+// standard output holds the documents.
+func (o retrieveOptions) write(cmd *cobra.Command, report *retrieveReport) error {
+	to := cmd.OutOrStdout()
+	if o.as == asFHIR {
+		c, err := loadConfig(o.path)
+		if err != nil {
+			return err
+		}
+		if err := documents(cmd.Context(), c, to, o.out, report); err != nil {
+			return err
+		}
+		if o.out == "" {
+			to = cmd.ErrOrStderr()
+		}
+	} else if err := writePayloads(o.out, report); err != nil {
+		return err
+	}
+	return printRetrieval(to, *report, o.asJSON)
 }
 
 // answered marks a refusal of the running bridge as an answer: exit code 1.
@@ -196,7 +226,7 @@ func writePayloads(dir string, report *retrieveReport) error {
 			if len(r.Payload) == 0 {
 				continue
 			}
-			if err := fsatomic.WriteFile(filepath.Join(dir, r.ID+".hl7"), r.Payload, 0o600); err != nil {
+			if err := fsatomic.WriteFile(filepath.Join(dir, r.ID+extension(r.MediaType)), r.Payload, 0o600); err != nil {
 				return err
 			}
 			r.Payload = nil

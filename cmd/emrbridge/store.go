@@ -100,16 +100,25 @@ func storedRecordOf(it recordstore.Item) storedRecord {
 }
 
 func newStoreGetCommand() *cobra.Command {
-	var path string
+	var path, as string
 	cmd := &cobra.Command{
-		Use:     "get RECORD",
-		Short:   "Write a sealed record, still encrypted, to standard output · 输出一份密文病历",
-		Example: "  emrbridge store get 0001… > one.sealed\n  emrbridge verify one.sealed",
+		Use:   "get RECORD",
+		Short: "Write a record, still sealed unless told otherwise, to standard output · 输出一份病历（缺省为密文）",
+		Long: `Writes a record of this hospital's store. --as original opens it with the hospital's keys and
+writes the message or document as it was received; --as fhir writes a FHIR R4 document with the
+content, the original and the proof. Opening proves the record first: hash on the ledger, signature, digest.`,
+		Example: "  emrbridge store get 0001… > one.sealed\n  emrbridge verify one.sealed\n  emrbridge store get 0001… --as fhir > one.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := record.ParseID(args[0])
 			if err != nil {
 				return err
+			}
+			if err := checkForm(as, asSealed, asOriginal, asFHIR); err != nil {
+				return err
+			}
+			if as != asSealed {
+				return writeOwn(cmd.Context(), cmd.OutOrStdout(), path, id, as)
 			}
 			return withStore(cmd.Context(), path, func(s *embedded.Store) error {
 				_, r, err := s.Open(cmd.Context(), id)
@@ -123,5 +132,6 @@ func newStoreGetCommand() *cobra.Command {
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&as, "as", asSealed, "sealed, original or fhir · 输出形式：密文、原文或 FHIR 文档")
 	return cmd
 }
