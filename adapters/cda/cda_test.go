@@ -287,3 +287,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A skeleton maps to the same envelope, whatever made the document large.
+func TestSkeleton(t *testing.T) {
+	for name, text := range map[string]string{"a picture": strings.Repeat("QUJD", 1<<18), "many sections": ""} {
+		raw := render(t, "C0034", func(d *cda.Document) {
+			d.Sections[0].Entries[0].Values[0].Text = text
+			for range 3000 {
+				if text == "" {
+					d.Sections = append(d.Sections, d.Sections[1])
+				}
+			}
+		})
+		require.Greater(t, len(raw), 1<<20)
+		d, err := cda.Parse(raw, cda.ReadOptions{})
+		require.NoError(t, err)
+		small := cda.Skeleton(d, 1<<18)
+		require.Less(t, len(small), 1<<18, name)
+		m := cda.NewMapper(cda.MapperConfig{})
+		src := cda.Source{Raw: raw, HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "EMR", ControlID: "c", ReceivedAt: time.UnixMilli(1)}
+		whole, err := m.Map(src)
+		require.NoError(t, err)
+		src.Raw, src.Charset = small, "UTF-8"
+		part, err := m.Map(src)
+		require.NoError(t, err)
+		require.Equal(t, whole.Patient, part.Patient)
+		require.Equal(t, whole.Kind, part.Kind)
+		require.Equal(t, whole.EventTime, part.EventTime)
+		require.Equal(t, whole.Encounter, part.Encounter)
+	}
+}

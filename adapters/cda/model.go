@@ -8,7 +8,10 @@ import (
 )
 
 // ID is an instance identifier (II): an OID root and an extension, or a root alone.
-type ID struct{ Root, Extension string }
+type ID struct {
+	Root      string `json:"root,omitempty"`
+	Extension string `json:"extension,omitempty"`
+}
 
 // IsZero reports whether there is no identifier.
 func (i ID) IsZero() bool { return i == ID{} }
@@ -26,12 +29,15 @@ func (i ID) String() string {
 
 // Code is a coded value (CD, CE, CS).
 type Code struct {
-	Code, System, SystemName, Display string
+	Code       string `json:"code,omitempty"`
+	System     string `json:"system,omitempty"`
+	SystemName string `json:"system_name,omitempty"`
+	Display    string `json:"display,omitempty"`
 	// Original is the content of originalText.
-	Original string
+	Original string `json:"original,omitempty"`
 	// Qualifiers are the display names of qualifier/name, a WS/T 500 habit.
-	Qualifiers []string
-	NullFlavor string
+	Qualifiers []string `json:"qualifiers,omitempty"`
+	NullFlavor string   `json:"null_flavor,omitempty"`
 }
 
 // IsZero reports whether nothing is known.
@@ -41,7 +47,11 @@ func (c Code) IsZero() bool {
 
 // Interval is a point (Value) or a span in time, in the HL7 form YYYYMMDDHHMMSS with less
 // precision where less is known.
-type Interval struct{ Value, Low, High string }
+type Interval struct {
+	Value string `json:"value,omitempty"`
+	Low   string `json:"low,omitempty"`
+	High  string `json:"high,omitempty"`
+}
 
 // IsZero reports whether no time is known.
 func (t Interval) IsZero() bool { return t == Interval{} }
@@ -57,46 +67,57 @@ func (t Interval) Start() string {
 // Address is a postal address with the extensions township and county of WS/T 500. Text is
 // the content of an address that has no parts.
 type Address struct {
-	Use                                                                  string
-	HouseNumber, Street, Township, County, City, State, PostalCode, Text string
+	Use         string `json:"use,omitempty"`
+	HouseNumber string `json:"house_number,omitempty"`
+	Street      string `json:"street,omitempty"`
+	Township    string `json:"township,omitempty"`
+	County      string `json:"county,omitempty"`
+	City        string `json:"city,omitempty"`
+	State       string `json:"state,omitempty"`
+	PostalCode  string `json:"postal_code,omitempty"`
+	Text        string `json:"text,omitempty"`
 }
 
 // IsZero reports whether nothing is known.
 func (a Address) IsZero() bool { a.Use = ""; return a == Address{} }
 
 // Telecom is a telephone number or another address of telecommunication.
-type Telecom struct{ Use, Value string }
+type Telecom struct {
+	Use   string `json:"use,omitempty"`
+	Value string `json:"value,omitempty"`
+}
 
 // Organization is an institution or a part of one.
 type Organization struct {
-	ID      ID
-	Name    string
-	Telecom Telecom
-	Address string
+	ID      ID      `json:"id,omitzero"`
+	Name    string  `json:"name,omitempty"`
+	Telecom Telecom `json:"telecom,omitzero"`
+	Address string  `json:"address,omitempty"`
 	// Within lists what the organization is part of, from the nearest to the outermost.
-	Within []Place
+	Within []Place `json:"within,omitempty"`
 }
 
 // Place is one step of a chain of organizations: bed, room, department, ward, hospital.
 type Place struct {
-	ID   ID
-	Name string
+	ID   ID     `json:"id,omitzero"`
+	Name string `json:"name,omitempty"`
 }
 
 // Person is someone who had a part in the document: author, signer, informant, contact.
 type Person struct {
 	// TypeCode and ClassCode tell the participation and the role, where they vary.
-	TypeCode, ClassCode string
-	ID                  ID
+	TypeCode  string `json:"type_code,omitempty"`
+	ClassCode string `json:"class_code,omitempty"`
+	ID        ID     `json:"id,omitzero"`
 	// Role is the code of the role. WS/T 500 gives it a display name only, such as 主治医师签名.
-	Role     Code
-	Name     string
-	Time     string // of writing or signing
-	Sign     string // signatureCode
-	Position Code   // professionalTechnicalPosition, 专业技术职务
-	Address  Address
-	Telecom  Telecom
-	Org      Organization
+	Role     Code         `json:"role,omitzero"`
+	Name     string       `json:"name,omitempty"`
+	Time     string       `json:"time,omitempty"`    // of writing or signing
+	Sign     string       `json:"sign,omitempty"`    // signatureCode
+	Position Code         `json:"position,omitzero"` // professionalTechnicalPosition, 专业技术职务
+	Address  Address      `json:"address,omitzero"`
+	Telecom  Telecom      `json:"telecom,omitzero"`
+	Org      Organization `json:"org,omitzero"`
 }
 
 // LogValue implements slog.LogValuer: persons do not reach a log.
@@ -105,25 +126,26 @@ func (p Person) LogValue() slog.Value { return slog.StringValue("person") }
 // Patient is the subject of the document.
 type Patient struct {
 	// IDs stand on patientRole, PersonIDs on patient (WS/T 500: the identity card).
-	IDs, PersonIDs []ID
-	Name           string
-	Gender         Code
-	Birth          string
-	AgeValue       string
-	AgeUnit        string // 岁, 月, 周, 天
-	Marital        Code
-	Ethnic         Code
-	Nationality    Code
-	Education      Code
-	Occupation     Code
-	Address        Address
-	Telecom        []Telecom
-	Birthplace     Address
-	Household      Address
-	NativePlace    Address
-	Employer       Organization
-	EmployerAddr   Address
-	Provider       *Organization
+	IDs          []ID          `json:"i_ds,omitempty"`
+	PersonIDs    []ID          `json:"person_i_ds,omitempty"`
+	Name         string        `json:"name,omitempty"`
+	Gender       Code          `json:"gender,omitzero"`
+	Birth        string        `json:"birth,omitempty"`
+	AgeValue     string        `json:"age_value,omitempty"`
+	AgeUnit      string        `json:"age_unit,omitempty"` // 岁, 月, 周, 天
+	Marital      Code          `json:"marital,omitzero"`
+	Ethnic       Code          `json:"ethnic,omitzero"`
+	Nationality  Code          `json:"nationality,omitzero"`
+	Education    Code          `json:"education,omitzero"`
+	Occupation   Code          `json:"occupation,omitzero"`
+	Address      Address       `json:"address,omitzero"`
+	Telecom      []Telecom     `json:"telecom,omitempty"`
+	Birthplace   Address       `json:"birthplace,omitzero"`
+	Household    Address       `json:"household,omitzero"`
+	NativePlace  Address       `json:"native_place,omitzero"`
+	Employer     Organization  `json:"employer,omitzero"`
+	EmployerAddr Address       `json:"employer_addr,omitzero"`
+	Provider     *Organization `json:"provider,omitempty"`
 }
 
 // LogValue implements slog.LogValuer: a patient never reaches a log.
@@ -133,55 +155,55 @@ func (p Patient) LogValue() slog.Value {
 
 // Related is a document that this one replaces (RPLC), appends (APND) or transforms (XFRM).
 type Related struct {
-	TypeCode string
-	ID       ID
-	SetID    ID
-	Version  string
+	TypeCode string `json:"type_code,omitempty"`
+	ID       ID     `json:"id,omitzero"`
+	SetID    ID     `json:"set_id,omitzero"`
+	Version  string `json:"version,omitempty"`
 }
 
 // Encounter is the visit that the document belongs to.
 type Encounter struct {
-	IDs  []ID
-	Code Code
-	Time Interval
+	IDs  []ID     `json:"i_ds,omitempty"`
+	Code Code     `json:"code,omitzero"`
+	Time Interval `json:"time,omitzero"`
 	// Location goes from the innermost place (bed) to the hospital.
-	Location []Place
+	Location []Place `json:"location,omitempty"`
 }
 
 // ServiceEvent is a documented act (documentationOf).
 type ServiceEvent struct {
-	Code Code
-	Time Interval
+	Code Code     `json:"code,omitzero"`
+	Time Interval `json:"time,omitzero"`
 }
 
 // Document is a clinical document as read or to be written.
 type Document struct {
 	// Type is the document of WS/T 500 that template or code name; nil for other documents.
-	Type          *Type
-	Realm         string
-	TypeID        ID
-	Templates     []ID
-	ID            ID
-	Code          Code
-	Title         string
-	Time          string // effectiveTime
-	Confidential  Code
-	Language      string
-	SetID         ID
-	Version       string
-	Patient       Patient
-	Patients      int // number of recordTarget elements
-	Authors       []Person
-	Informants    []Person
-	Custodian     Organization
-	Legal         []Person
-	Authenticator []Person
-	Participants  []Person
-	Related       []Related
-	Services      []ServiceEvent
-	Encounter     *Encounter
-	Sections      []Section
-	NonXML        *NonXML
+	Type          *Type          `json:"-"`
+	Realm         string         `json:"realm,omitempty"`
+	TypeID        ID             `json:"type_id,omitzero"`
+	Templates     []ID           `json:"templates,omitempty"`
+	ID            ID             `json:"id,omitzero"`
+	Code          Code           `json:"code,omitzero"`
+	Title         string         `json:"title,omitempty"`
+	Time          string         `json:"time,omitempty"` // effectiveTime
+	Confidential  Code           `json:"confidential,omitzero"`
+	Language      string         `json:"language,omitempty"`
+	SetID         ID             `json:"set_id,omitzero"`
+	Version       string         `json:"version,omitempty"`
+	Patient       Patient        `json:"patient,omitzero"`
+	Patients      int            `json:"patients,omitempty"` // number of recordTarget elements
+	Authors       []Person       `json:"authors,omitempty"`
+	Informants    []Person       `json:"informants,omitempty"`
+	Custodian     Organization   `json:"custodian,omitzero"`
+	Legal         []Person       `json:"legal,omitempty"`
+	Authenticator []Person       `json:"authenticator,omitempty"`
+	Participants  []Person       `json:"participants,omitempty"`
+	Related       []Related      `json:"related,omitempty"`
+	Services      []ServiceEvent `json:"services,omitempty"`
+	Encounter     *Encounter     `json:"encounter,omitempty"`
+	Sections      []Section      `json:"sections,omitempty"`
+	NonXML        *NonXML        `json:"non_xml,omitempty"`
 
 	source *safexml.Document
 	nodes  map[string]*safexml.Node // by the names that issues use
@@ -214,21 +236,21 @@ func plainToken(s string) bool {
 
 // NonXML is a body that is not structured: embedded data or a reference.
 type NonXML struct {
-	MediaType string
+	MediaType string `json:"media_type,omitempty"`
 	// Base64 tells that Data is in base64; it is kept as it stands.
-	Base64    bool
-	Data      string
-	Reference string
+	Base64    bool   `json:"base64,omitempty"`
+	Data      string `json:"data,omitempty"`
+	Reference string `json:"reference,omitempty"`
 }
 
 // Section is a chapter of a structured body.
 type Section struct {
-	Code      Code
-	Templates []ID
-	Title     string
-	Text      string // the narrative without markup
-	Entries   []Entry
-	Sections  []Section
+	Code      Code      `json:"code,omitzero"`
+	Templates []ID      `json:"templates,omitempty"`
+	Title     string    `json:"title,omitempty"`
+	Text      string    `json:"text,omitempty"` // the narrative without markup
+	Entries   []Entry   `json:"entries,omitempty"`
+	Sections  []Section `json:"sections,omitempty"`
 }
 
 // LogValue implements slog.LogValuer: content does not reach a log.
@@ -239,36 +261,37 @@ func (s Section) LogValue() slog.Value {
 // Entry is a clinical statement: observation, organizer, procedure, substanceAdministration,
 // act, supply, encounter, observationMedia or regionOfInterest.
 type Entry struct {
-	Statement string // name of the element
+	Statement string `json:"statement,omitempty"` // name of the element
 	// Relation is the typeCode by which the statement hangs on what is above it.
-	Relation  string
-	ClassCode string
-	Mood      string
-	IDs       []ID
-	Code      Code
-	Status    string
-	Text      string
-	Time      Interval
-	Values    []Value
-	Route     Code
-	Dose      Value
-	Rate      Value
-	Unit      Code // administrationUnitCode
-	Product   Code // of manufacturedLabeledDrug or manufacturedMaterial, Display holds the name
-	Site      Code // targetSiteCode
-	Performer []Person
-	Author    []Person
+	Relation  string   `json:"relation,omitempty"`
+	ClassCode string   `json:"class_code,omitempty"`
+	Mood      string   `json:"mood,omitempty"`
+	IDs       []ID     `json:"i_ds,omitempty"`
+	Code      Code     `json:"code,omitzero"`
+	Status    string   `json:"status,omitempty"`
+	Text      string   `json:"text,omitempty"`
+	Time      Interval `json:"time,omitzero"`
+	Values    []Value  `json:"values,omitempty"`
+	Route     Code     `json:"route,omitzero"`
+	Dose      Value    `json:"dose,omitzero"`
+	Rate      Value    `json:"rate,omitzero"`
+	Unit      Code     `json:"unit,omitzero"`    // administrationUnitCode
+	Product   Code     `json:"product,omitzero"` // of manufacturedLabeledDrug or manufacturedMaterial, Display holds the name
+	Site      Code     `json:"site,omitzero"`    // targetSiteCode
+	Performer []Person `json:"performer,omitempty"`
+	Author    []Person `json:"author,omitempty"`
 	// Entries are the statements below: entryRelationship, or component of an organizer.
-	Entries []Entry
+	Entries []Entry `json:"entries,omitempty"`
 }
 
 // Value is an observed value.
 type Value struct {
-	Type string // xsi:type without prefix: ST, CD, PQ, INT, BL, TS …
-	Text string // content of texts
+	Type string `json:"type,omitempty"` // xsi:type without prefix: ST, CD, PQ, INT, BL, TS …
+	Text string `json:"text,omitempty"` // content of texts
 	// Value is @value of numbers, flags and times; Unit goes with PQ.
-	Value, Unit string
-	Code        Code
+	Value string `json:"value,omitempty"`
+	Unit  string `json:"unit,omitempty"`
+	Code  Code   `json:"code,omitzero"`
 }
 
 // IsZero reports whether nothing is known.

@@ -71,8 +71,8 @@ and lets other hospitals retrieve it under the patient's consent.
 	}
 	root.AddCommand(
 		newServeCommand(), newConfigCommand(), newInitCommand(), newKeysCommand(), newMemberCommand(),
-		newHL7Command(), newFHIRCommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(),
-		newVerifyCommand(), newTraceCommand(), newStoreCommand(), newQuarantineCommand(), newMessagesCommand(), newParkedCommand(),
+		newHL7Command(), newFHIRCommand(), newCDACommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(),
+		newVerifyCommand(), newTraceCommand(), newPatientsCommand(), newStoreCommand(), newQuarantineCommand(), newMessagesCommand(), newParkedCommand(),
 		devnet.NewCommand(), newDemoCommand(), newBenchCommand(),
 	)
 	return root

@@ -16,6 +16,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/bridge"
+	"github.com/emrbridge/emrbridge/bridge/correction"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/trail"
 	"github.com/emrbridge/emrbridge/config"
@@ -103,6 +104,9 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 	if err := s.serveFolders(run, group, pipeline); err != nil {
 		return err
 	}
+	if err := s.servePlatform(run, group, pipeline); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "%s %s serves · 已启动\n  MLLP     %s\n  gateway  %s\n  observe  http://%s/readyz\n",
 		c.Hospital.MSP, c.Hospital.Name, addresses(c.HL7.Listeners), c.Gateway.Addr, addr)
 	return group.Wait()
@@ -125,11 +129,20 @@ func (s *site) assemble(ctx context.Context) (*bridge.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	patients, err := s.openPatients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parsers := map[string]normalize.Parser{mediaHL7: s.hl7Parser(),
+		correction.MediaType: correction.Parser(s.config.Hospital.Number, s.config.Hospital.MSP)}
+	if err := s.cdaParsers(parsers); err != nil {
+		return nil, err
+	}
 	p, err := bridge.Assemble(bridge.Deps{
 		HospitalNumber: s.config.Hospital.Number, HospitalMSP: s.config.Hospital.MSP,
 		Bus: s.bus, Custody: s.keys, Store: s.store, Anchorer: anchorer, Registrar: s.chain, ControlIDs: s.guard,
 		Quarantine: s.quarantine, Claims: s.claims, Trail: index, RouteKey: s.secrets.Route, Provider: s.provider,
-		Parsers: map[string]normalize.Parser{mediaHL7: s.hl7Parser()},
+		Parsers: parsers, Patients: patients,
 		Metrics: metrics, Logger: s.log.With("part", "pipeline"),
 	})
 	if err != nil {

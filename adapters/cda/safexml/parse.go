@@ -61,7 +61,7 @@ func Parse(raw []byte, e Encoding, l Limits) (*Document, error) {
 	if len(text) > l.Bytes {
 		return nil, &Error{Kind: Limit, Problem: fmt.Sprintf("the document is larger than %d bytes", l.Bytes)}
 	}
-	p := &parser{text: text, limits: l}
+	p := &parser{text: text, src: string(text), limits: l}
 	root, err := p.document()
 	if err != nil {
 		return nil, err
@@ -71,7 +71,10 @@ func Parse(raw []byte, e Encoding, l Limits) (*Document, error) {
 
 // parser walks over the text once. Open elements are a stack through Parent.
 type parser struct {
-	text   []byte
+	text []byte
+	// src is text as a string, of which names and values are parts: they cost no memory of
+	// their own, and the document stays in memory as long as its nodes.
+	src    string
 	pos    int
 	limits Limits
 	nodes  int
@@ -81,6 +84,31 @@ type parser struct {
 	marks  []int     // length of scopes before each open element
 	tags   []string  // qualified names of the open elements, as written
 	raw    []rawAttr // scratch of the current tag
+	free   []Node    // nodes made in advance
+	spare  []Attr    // the same for attributes
+}
+
+// slab is how many nodes are made at a time.
+const slab = 128
+
+// node returns a new node.
+func (p *parser) node() *Node {
+	if len(p.free) == 0 {
+		p.free = make([]Node, slab)
+	}
+	n := &p.free[0]
+	p.free = p.free[1:]
+	return n
+}
+
+// attrs returns room for n attributes.
+func (p *parser) attrs(n int) []Attr {
+	if len(p.spare) < n {
+		p.spare = make([]Attr, max(n, slab))
+	}
+	out := p.spare[:0:n]
+	p.spare = p.spare[n:]
+	return out
 }
 
 type binding struct{ prefix, uri string }
@@ -270,7 +298,7 @@ func (p *parser) cdata() error {
 		return err
 	}
 	p.pos = to + 3
-	return p.addText(start, p.pos, normalLines(string(p.text[from:to])))
+	return p.addText(start, p.pos, normalLines(p.src[from:to]))
 }
 
 // characters reads text up to the next tag.
@@ -288,7 +316,7 @@ func (p *parser) characters() error {
 	if i := bytes.Index(raw, []byte("]]>")); i >= 0 {
 		return p.syntax(start+i, `"]]>" in text`)
 	}
-	value := string(raw)
+	value := p.src[start:end]
 	if bytes.IndexByte(raw, '&') >= 0 {
 		var err error
 		if value, err = p.resolve(start, normalLines(value)); err != nil {
@@ -312,7 +340,9 @@ func (p *parser) addText(start, end int, value string) error {
 		last.End = end
 		return p.count()
 	}
-	p.open.Children = append(p.open.Children, &Node{Text: value, Parent: p.open, Start: start, End: end})
+	n := p.node()
+	n.Text, n.Parent, n.Start, n.End = value, p.open, start, end
+	p.open.Children = append(p.open.Children, n)
 	return p.count()
 }
 

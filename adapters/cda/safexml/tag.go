@@ -18,7 +18,8 @@ func (p *parser) startTag() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Parent: p.open, Start: start, Name: Name{Local: localPart(qname)}}
+	n := p.node()
+	n.Parent, n.Start, n.Name.Local = p.open, start, localPart(qname)
 	if p.open != nil {
 		p.open.Children = append(p.open.Children, n)
 	}
@@ -115,8 +116,8 @@ func (p *parser) attributeValue(from, to int) (string, error) {
 	if err := p.checkChars(from, to); err != nil {
 		return "", err
 	}
-	value := string(raw)
-	if bytes.ContainsAny(raw, "\t\r\n") {
+	value := p.src[from:to]
+	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\t') >= 0 || bytes.IndexByte(raw, '\r') >= 0 {
 		value = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ", "\t", " ").Replace(value)
 	}
 	if bytes.IndexByte(raw, '&') < 0 {
@@ -149,7 +150,7 @@ func (p *parser) bind(n *Node, qname string, start int) error {
 	if count == 0 {
 		return p.duplicates(n)
 	}
-	n.Attrs = make([]Attr, 0, count)
+	n.Attrs = p.attrs(count)
 	for _, a := range p.raw {
 		if declares, _ := declaration(a.name); declares {
 			continue
@@ -273,7 +274,7 @@ func (p *parser) name() (string, error) {
 	if p.pos-start > p.limits.Name {
 		return "", p.fail(Limit, start, "a name is longer than %d bytes", p.limits.Name)
 	}
-	return string(p.text[start:p.pos]), nil
+	return p.src[start:p.pos], nil
 }
 
 func startsName(s string) bool {
