@@ -90,7 +90,7 @@ func payloadOf(t testing.TB, keys keystore.Custody, store recordstore.Store, id 
 func TestLargeMessagesGoAllTheWay(t *testing.T) {
 	l := newLedger(t)
 	r := newRig(t, l, options{})
-	const patients, each, tail = 3, 3, 10 << 20 // above what the bus carries
+	const patients, each, tail = 2, 2, 9 << 20 // above what the bus carries
 	ids := map[record.ID][]byte{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -135,7 +135,7 @@ func TestLargeMessagesKilledAtEveryStep(t *testing.T) {
 		claims.StepHand, claims.StepOpen, claims.StepRemove, claims.StepRemoved}
 	want := map[record.ID][]byte{}
 	for i, step := range steps {
-		raw, skeleton := largeMessage(i, 0, 9<<20)
+		raw, skeleton := largeMessage(i, 0, 2<<20)
 		id := record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "HIS|T", ControlID: fmt.Sprint(i), Payload: raw})
 		want[id] = raw
 		h.start(t, childStep+"="+string(step))

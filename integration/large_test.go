@@ -166,7 +166,7 @@ func TestLargeDocumentsKilledAtRandomMoments(t *testing.T) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range 3 {
-		raw := document("ORU^R01", fmt.Sprintf("K%d", i), p.ResidentID, "UNICODE UTF-8", 20<<20)
+		raw := document("ORU^R01", fmt.Sprintf("K%d", i), p.ResidentID, "UNICODE UTF-8", 12<<20)
 		s.note(t, raw, false)
 		wg.Go(func() {
 			for ctx.Err() == nil {
@@ -181,7 +181,7 @@ func TestLargeDocumentsKilledAtRandomMoments(t *testing.T) {
 			}
 		})
 	}
-	for range 4 {
+	for range 3 {
 		time.Sleep(time.Duration(rand.Int64N(int64(1500 * time.Millisecond))))
 		s.kill()
 		s.start(t)
@@ -207,7 +207,7 @@ func TestLargeDocumentsOnAFullDisk(t *testing.T) {
 	s.start(t)
 	p := largePatient(t)
 	ballast := filepath.Join(disk, "ballast")
-	require.NoError(t, os.WriteFile(ballast, make([]byte, 180<<20), 0o600))
+	require.NoError(t, os.WriteFile(ballast, make([]byte, 240<<20), 0o600))
 	raw := document("ORU^R01", "D1", p.ResidentID, "UNICODE UTF-8", 50<<20)
 	s.note(t, raw, false)
 	r, err := s.sendLarge(t.Context(), raw)
