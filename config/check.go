@@ -20,6 +20,7 @@ func (c *Config) check() Faults {
 	c.Intake.check(k)
 	c.HL7.check(k)
 	c.CDA.check(k)
+	c.FHIR.check(k)
 	c.Chain.check(k)
 	c.Gateway.check(k)
 	k.address("observe.addr", c.Observe.Addr)

@@ -37,6 +37,7 @@ type Config struct {
 	Intake   Intake   `yaml:"intake"`
 	HL7      HL7      `yaml:"hl7"`
 	CDA      CDA      `yaml:"cda"`
+	FHIR     FHIR     `yaml:"fhir"`
 	Chain    Chain    `yaml:"chain"`
 	Gateway  Gateway  `yaml:"gateway"`
 	Observe  Observe  `yaml:"observe"`
@@ -179,6 +180,7 @@ func Default() Config {
 		Bus:      Bus{MaxBytes: 8 << 30, Replicas: 1},
 		Intake:   defaultIntake(),
 		CDA:      defaultCDA(),
+		FHIR:     defaultFHIR(),
 		HL7:      HL7{AcceptUnknown: true},
 		Chain: Chain{
 			Channel: "emr", Contract: "emrbridge",
@@ -290,6 +292,7 @@ func (c *Config) complete(dir string) {
 	}
 	c.HL7.completeMappings(dir)
 	c.CDA.completePaths(func(p string) string { return within(dir, p) })
+	c.FHIR.completePaths(func(p string) string { return within(dir, p) })
 	c.DataDir = within(dir, c.DataDir)
 	derive := func(p *string, name string) {
 		if *p == "" {
