@@ -14,9 +14,9 @@ type Cursor struct {
 	limit      uint32 // end of the whole
 	n          uint32
 	depth      Depth // of the parts
+	stop       marks // what separates the parts
 	has        marks // what occurs in the whole, at most
 	seen       marks // what occurs in the current part, at most
-	begun      bool  // a value's first part begins where the value does, not behind a separator
 	header     bool  // in a header segment the first two fields are not split
 	done       bool
 }
@@ -26,28 +26,28 @@ type Cursor struct {
 func (v Value) Cursor() Cursor { return v.cursor(v.part.depth + 1) }
 
 func (v Value) cursor(d Depth) Cursor {
-	return Cursor{src: v.src, end: v.start, limit: v.end, has: v.part.has, depth: d, begun: true,
+	return Cursor{src: v.src, end: v.start, limit: v.end, stop: markField << d, has: v.part.has, depth: d,
 		done: v.start == v.end || d > AtSubcomponent}
 }
 
 // Next goes to the next part and reports whether there is one.
-func (c *Cursor) Next() bool {
-	if c.done {
-		return false
-	}
+func (c *Cursor) Next() bool { return !c.done && c.advance() }
+
+// advance is Next where there is another part. It is apart so that the compiler can put the
+// question whether there is one, which most loops end with, into the loop itself.
+func (c *Cursor) advance() bool {
 	c.n++
-	c.start = c.end + 1
-	switch {
-	case c.begun:
-		c.begun = false
-		c.start--
-	case c.header && c.n <= 2:
+	if c.has&c.stop == 0 { // a value without the separator: it is its only part
+		c.start, c.end, c.seen, c.done = c.end, c.limit, c.has, true
+		return true
+	}
+	if c.header && c.n <= 2 {
 		c.nextOfHeader()
 		return true
 	}
-	if c.has&(markField<<c.depth) == 0 {
-		c.end, c.seen, c.done = c.limit, c.has, true
-		return true
+	c.start = c.end
+	if c.n > 1 || c.depth == AtField {
+		c.start++ // the first part of a value begins where the value does, a field behind a separator
 	}
 	c.scan()
 	return true
@@ -67,7 +67,7 @@ func (c *Cursor) nextOfHeader() {
 
 // scan finds the end of the part at start and what occurs in it.
 func (c *Cursor) scan() {
-	class, stop, seen := &c.src.syn.class, markField<<c.depth, marks(0)
+	class, stop, seen := &c.src.syn.class, c.stop, marks(0)
 	for i, b := range c.src.text[c.start:c.limit] {
 		m := class[b]
 		if m&stop != 0 {

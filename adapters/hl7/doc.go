@@ -11,7 +11,12 @@
 //
 //	raw bytes → Decode (whole frame, by MSH-18 or the endpoint's charset) → Parse → Header → Mapper
 //
-// Receiver does all of it for one frame and returns the acknowledgement. It accepts a
+// Values are reached by path (Message.Get), from outside in (Segment.Field, Value.Comp, …,
+// or with a Cursor), or all of them in one pass (Message.Walk), which is the fast way through
+// a whole message. Value.Time, CX, XPN, XCN, Coded, HD and Number read the usual data types.
+// Validate says where a message departs from the standard.
+//
+// Receiver takes one frame through all of this and returns the acknowledgement. It accepts a
 // message only after its Submit function has returned, which is where durability is
 // promised; what cannot be taken goes to its Quarantine function and is refused with an
 // ERR segment. Stream cuts files into messages. Package mllp carries frames over TCP.

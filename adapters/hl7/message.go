@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"log/slog"
 	"math"
@@ -156,7 +157,8 @@ func segmentName(b []byte) bool {
 func (m *Message) checkLine(start, end int) error {
 	line := m.text[start:end]
 	fail := func(kind error, offset int, problem string) error {
-		return &ParseError{Kind: kind, Code: CodeSegmentSequence, Sequence: 0, Offset: offset, Problem: problem}
+		return &ParseError{Kind: kind, Code: CodeSegmentSequence, Offset: offset,
+			Problem: fmt.Sprintf("segment %d: %s", len(m.segs)+1, problem)}
 	}
 	if len(line) < 3 || !segmentName(line[:3]) {
 		return fail(ErrSegment, start, "the line does not begin with a segment name (a capital letter and two capital letters or digits)")

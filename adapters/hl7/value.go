@@ -106,7 +106,7 @@ func (s Segment) Cursor() Cursor {
 	if s.end-s.start <= 3 {
 		return Cursor{done: true}
 	}
-	return Cursor{src: s.src, end: s.start + 3, limit: s.end, has: allMarks, depth: AtField, header: s.header()}
+	return Cursor{src: s.src, end: s.start + 3, limit: s.end, stop: markField, has: allMarks, depth: AtField, header: s.header()}
 }
 
 // NumFields returns the number of fields, trailing empty ones included.
