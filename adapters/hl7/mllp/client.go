@@ -123,6 +123,9 @@ func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	if ctx.Err() != nil {
 		return Reply{}, fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
 	}
+	if c.ended() {
+		return Reply{}, c.fail(ctx, fmt.Errorf("%w: %w by the peer", ErrNotSent, ErrClosed))
+	}
 	start := time.Now()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
@@ -142,6 +145,34 @@ func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	}
 	reply.Elapsed = time.Since(start)
 	return reply, nil
+}
+
+// endTime is how long to wait for what an idle TLS connection has received.
+const endTime = 100 * time.Millisecond
+
+// ended reports whether the peer has closed the connection since the last answer, as some
+// do after each message. A message that is sent all the same would be lost, or, worse,
+// nobody would know whether it was. Bytes on a TLS connection may be its end; on a plain
+// one they are answers to earlier messages, which await passes over.
+func (c *Client) ended() bool {
+	if c.r.br.Buffered() > 0 {
+		return false
+	}
+	secure, isTLS := c.conn.Conn.(*tls.Conn)
+	if !isTLS {
+		ended, _ := peek(c.conn.Conn)
+		return ended
+	}
+	ended, waiting := peek(secure.NetConn())
+	if ended || !waiting {
+		return ended
+	}
+	c.conn.until = time.Now().Add(endTime)
+	if c.conn.SetReadDeadline(c.conn.until) != nil {
+		return true
+	}
+	_, err := c.r.br.Peek(1)
+	return err != nil && !timedOut(err)
 }
 
 // awaitsApplication reports whether an accept acknowledgement is only the first answer.

@@ -3,7 +3,9 @@ package mllp_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -160,4 +162,31 @@ func TestClientResetsAConnectionWhoseAnswerIsLate(t *testing.T) {
 	_, err := c.Send(t.Context(), adt("1"))
 	require.ErrorIs(t, err, mllp.ErrNoAnswer)
 	require.ErrorIs(t, <-reset, syscall.ECONNRESET, "so that the late answer reaches nobody")
+}
+
+// Some servers close the connection after each answer. The next message must not go out
+// into nowhere.
+func TestClientNoticesThatThePeerHasClosed(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		var cfg mllp.Config
+		var dialing mllp.ClientConfig
+		if secure {
+			a := newAuthority(t)
+			cfg.TLS = &tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")}, MinVersion: tls.VersionTLS12}
+			dialing.TLS = &tls.Config{RootCAs: a.pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+		}
+		cfg.Handler = mllp.ForReceiver(accepting(nil))
+		addr, s, _ := start(t, cfg)
+		c := client(t, addr, dialing)
+		for i := range 2 {
+			_, err := c.Send(t.Context(), adt(fmt.Sprint(i)))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Shutdown(t.Context()))
+		time.Sleep(20 * time.Millisecond)
+		_, err := c.Send(t.Context(), adt("9"))
+		require.ErrorIs(t, err, mllp.ErrNotSent)
+		_, err = c.Send(t.Context(), adt("9"))
+		require.ErrorIs(t, err, mllp.ErrClosed)
+	}
 }

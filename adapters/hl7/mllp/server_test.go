@@ -395,7 +395,7 @@ func TestReceiverOverTheWire(t *testing.T) {
 	for _, c := range []struct{ raw, want, code string }{
 		{head + "\rPID|1\r", "MSA|AA|77", ""},
 		{"garbage", "MSA|AR", "|100^"},
-		{head + "||||||EBCDIC\r", "MSA|AR|77", "|103^"},
+		{head + "||||||EBCDIC\rPID|||\xc1\r", "MSA|AR|77", "|103^"},
 		{strings.Replace(head, "ADT^A01", "adt", 1) + "\r", "MSA|AR|77", "|200^"},
 		{head + "\rPID|" + strings.Repeat("x", 8<<10) + "\r", "MSA|AR|77", "|207^"},
 		{head + "\rNTE|1\r", "MSA|AA|77", ""},
