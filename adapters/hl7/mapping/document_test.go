@@ -140,6 +140,8 @@ func TestFaultsOfTheWhole(t *testing.T) {
 		"list":                {"- a", "a mapping is a set of keys"},
 		"two documents":       {preamble + "---\na: b", "one file holds one document"},
 		"alias":               {preamble + "zone: &z UTC", "anchors and aliases are not taken"},
+		"GBK":                 {preamble + "description: \xc8\xcb", "save it as UTF-8"},
+		"byte order mark":     {"\xef\xbb\xbf" + preamble + "zone: Nowhere", "line 5: zone"},
 		"broken":              {preamble + "zone: [", "line 5"},
 		"deep":                {preamble + "zone: " + strings.Repeat("[", 20) + strings.Repeat("]", 20), "nested more than 8 deep"},
 		"large":               {preamble + "#" + strings.Repeat("x", mapping.MaxDocument), "at most 1048576"},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -30,6 +31,10 @@ func (r *reader) fault(n *yaml.Node, key, format string, args ...any) {
 func (r *reader) tree(text []byte) *yaml.Node {
 	if len(text) > MaxDocument {
 		r.faults = append(r.faults, Fault{Key: "file", Problem: fmt.Sprintf("%d bytes; a mapping has at most %d", len(text), MaxDocument)})
+		return nil
+	}
+	if !utf8.Valid(text) {
+		r.faults = append(r.faults, Fault{Key: "file", Problem: "is not UTF-8; save it as UTF-8 (in Chinese editors not as ANSI or GBK)"})
 		return nil
 	}
 	var root, more yaml.Node
