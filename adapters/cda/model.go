@@ -126,8 +126,8 @@ func (p Person) LogValue() slog.Value { return slog.StringValue("person") }
 // Patient is the subject of the document.
 type Patient struct {
 	// IDs stand on patientRole, PersonIDs on patient (WS/T 500: the identity card).
-	IDs          []ID          `json:"i_ds,omitempty"`
-	PersonIDs    []ID          `json:"person_i_ds,omitempty"`
+	IDs          []ID          `json:"ids,omitempty"`
+	PersonIDs    []ID          `json:"person_ids,omitempty"`
 	Name         string        `json:"name,omitempty"`
 	Gender       Code          `json:"gender,omitzero"`
 	Birth        string        `json:"birth,omitempty"`
@@ -163,7 +163,7 @@ type Related struct {
 
 // Encounter is the visit that the document belongs to.
 type Encounter struct {
-	IDs  []ID     `json:"i_ds,omitempty"`
+	IDs  []ID     `json:"ids,omitempty"`
 	Code Code     `json:"code,omitzero"`
 	Time Interval `json:"time,omitzero"`
 	// Location goes from the innermost place (bed) to the hospital.
@@ -266,7 +266,7 @@ type Entry struct {
 	Relation  string   `json:"relation,omitempty"`
 	ClassCode string   `json:"class_code,omitempty"`
 	Mood      string   `json:"mood,omitempty"`
-	IDs       []ID     `json:"i_ds,omitempty"`
+	IDs       []ID     `json:"ids,omitempty"`
 	Code      Code     `json:"code,omitzero"`
 	Status    string   `json:"status,omitempty"`
 	Text      string   `json:"text,omitempty"`

@@ -169,11 +169,22 @@ func (v *validation) partsOfType() {
 		{HeaderEncounter, e != nil}, {HeaderLocation, e != nil && len(e.Location) > 0},
 	} {
 		if d.Type.Has(part.name) {
-			v.need(part.there, "header-part", part.name, "%s expects %s", d.Type.Code, part.name)
+			v.need(part.there, "header-part", partPath(part.name), "%s expects %s", d.Type.Code, part.name)
 		} else if v.p.Strict {
 			v.need(!part.there, "header-extra", part.name, "%s has no %s", d.Type.Code, part.name)
 		}
 	}
+}
+
+// partPath says where a part of the header would stand.
+func partPath(part string) string {
+	switch part {
+	case HeaderGender, HeaderBirth, HeaderAge, HeaderMarital, HeaderEthnic, HeaderOccupation:
+		return "recordTarget/patientRole/patient/" + part
+	case HeaderLocation:
+		return "componentOf/encompassingEncounter/location"
+	}
+	return part
 }
 
 // sectionsOfType: chapters that the standard does not describe for the type.

@@ -68,9 +68,23 @@ func decodeAs(name string, raw []byte) ([]byte, string, error) {
 	}
 	text, err := cs.Decode(raw)
 	if err != nil {
-		return nil, cs.String(), charsetFault(raw, cs.String(), err)
+		return nil, plainName(cs), charsetFault(raw, plainName(cs), err)
 	}
-	return text, cs.String(), nil
+	return text, plainName(cs), nil
+}
+
+// plainName returns the name of a charset as XML writes it.
+func plainName(cs hl7.Charset) string {
+	switch name := cs.String(); name {
+	case "UNICODE UTF-8":
+		return "UTF-8"
+	case "GB 18030-2000":
+		return "GB18030"
+	case "BIG-5":
+		return "Big5"
+	default:
+		return strings.Replace(name, "8859/", "ISO-8859-", 1)
+	}
 }
 
 func charsetFault(raw []byte, name string, err error) error {
