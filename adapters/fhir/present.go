@@ -97,3 +97,30 @@ func linkEdits(edits []edit, n *Node, links map[string]string) []edit {
 	}
 	return edits
 }
+
+// longText is the length from which on text is left out of a skeleton, in bytes.
+const longText = 4 << 10
+
+// Skeleton returns a resource without what makes it large: long text, such as attachments in
+// base64, is left out. Mapping it gives the same record as mapping the resource, apart from
+// the payload.
+func Skeleton(r *Resource) []byte {
+	edits := skeletonEdits(nil, r.Root)
+	out := make([]byte, 0, min(len(r.Raw), 1<<20))
+	at := 0
+	for _, e := range edits {
+		out = append(append(out, r.Raw[at:e.start]...), e.text...)
+		at = e.end
+	}
+	return append(out, r.Raw[at:]...)
+}
+
+func skeletonEdits(edits []edit, n *Node) []edit {
+	if n.Kind == String && n.End-n.Start > longText {
+		return append(edits, edit{n.Start, n.End, `""`})
+	}
+	for _, item := range n.Items {
+		edits = skeletonEdits(edits, item)
+	}
+	return edits
+}

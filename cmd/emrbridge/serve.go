@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/emrbridge/emrbridge/adapters/fhir"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/correction"
@@ -107,6 +108,9 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 	if err := s.servePlatform(run, group, pipeline); err != nil {
 		return err
 	}
+	if err := s.serveFHIR(run, group, pipeline); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "%s %s serves · 已启动\n  MLLP     %s\n  gateway  %s\n  observe  http://%s/readyz\n",
 		c.Hospital.MSP, c.Hospital.Name, addresses(c.HL7.Listeners), c.Gateway.Addr, addr)
 	return group.Wait()
@@ -138,6 +142,7 @@ func (s *site) assemble(ctx context.Context) (*bridge.Pipeline, error) {
 	if err := s.cdaParsers(parsers); err != nil {
 		return nil, err
 	}
+	parsers[fhir.MediaType] = s.fhirParser()
 	p, err := bridge.Assemble(bridge.Deps{
 		HospitalNumber: s.config.Hospital.Number, HospitalMSP: s.config.Hospital.MSP,
 		Bus: s.bus, Custody: s.keys, Store: s.store, Anchorer: anchorer, Registrar: s.chain, ControlIDs: s.guard,
