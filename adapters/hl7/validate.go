@@ -51,9 +51,10 @@ func (i Issue) String() string {
 const maxIssues = 200
 
 // Validate checks a message against the standard by its version and event: the required
-// fields of the header, the segments that the event needs and their order, and the form
-// of the dates and numbers in well-known fields, with OBX-5 by OBX-2. Lengths, tables that
-// sites extend, local segments and optional parts are left alone.
+// fields of the header, the segments that the event needs and their order, the form of the
+// dates and numbers in well-known fields, with OBX-5 by OBX-2, and whether values are
+// escaped. Lengths, tables that sites extend, local segments and optional parts are left
+// alone.
 //
 // The result is in the order of the message and empty for a clean one.
 func Validate(m *Message) []Issue {
@@ -64,6 +65,8 @@ func Validate(m *Message) []Issue {
 	for _, s := range m.Segments() {
 		v.checkSegment(s)
 	}
+	v.checkTexts()
+	slices.SortStableFunc(v.issues, func(a, b Issue) int { return a.Offset - b.Offset })
 	return v.issues
 }
 

@@ -80,6 +80,9 @@ func (v *validator) checkSegment(s Segment) {
 	name := s.Name()
 	v.count[name]++
 	path := Path{Segment: name, Occurrence: v.count[name]}
+	if name[0] != 'Z' && !standardSegments[name] && v.count[name] == 1 {
+		v.report(Warning, CodeSegmentSequence, name, s.Offset(), "not a segment of the standard; local ones begin with Z")
+	}
 	if len(s.Raw()) == 3 {
 		v.report(Warning, CodeSegmentSequence, segmentPath(path), s.Offset(), "the segment has no fields")
 		return
@@ -163,6 +166,16 @@ func (f form) problem(text string) string {
 // observationForms are the forms of OBX-5 by OBX-2 that can be checked.
 var observationForms = map[string]form{"NM": formNumber, "DT": formTime, "TS": formTime, "DTM": formTime, "TM": formClock, "SI": formOrdinal}
 
+// valueTypes are the data types that OBX-2 may name (tables 0125 and 0440).
+var valueTypes = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range strings.Fields(`AD CE CF CK CN CNE CP CQ CWE CX DLN DR DT DTM ED EI ERL FC FN FT HD ID IS JCC MA
+		MO NA NDL NM NR PL PN PPN PT RI RP SAD SI SN SNM SPS ST TM TN TQ TS TX VH VID XAD XCN XON XPN XTN`) {
+		set[name] = true
+	}
+	return set
+}()
+
 // checkObservation checks OBX-5 by OBX-2. A value that is not of its type, such as <15 in an
 // NM, is kept as text, so that it is a warning. Without OBX-2 the type is not known: from
 // v2.4 on that is an error (chapter 7, OBX-2: conditional on OBX-11).
@@ -177,6 +190,11 @@ func (v *validator) checkObservation(path Path, s Segment) {
 		v.report(v.since("2.4", Error, Warning), CodeRequiredFieldMissing, path.String(), offset,
 			"the value type is required where OBX-5 has a value (chapter 7, OBX-2)")
 		return
+	}
+	if code := kind.Text(); code != "" && code[0] != 'Z' && !valueTypes[code] {
+		path.Field = 2
+		v.report(v.since("2.4", Error, Warning), CodeTableValue, path.String(), kind.Offset(),
+			"not a value type (table 0125), so that OBX-5 cannot be read")
 	}
 	path.Field = 5
 	if f, ok := observationForms[kind.Text()]; ok {

@@ -52,13 +52,16 @@ var structures = map[string]structure{
 	"ADT^A20": {needs: []string{"NPU"}, asks: []string{"EVN"}},
 }
 
+// visitEvents are the events about the visit of one patient; A17 exchanges the beds of two.
+var visitEvents = strings.Fields("A01 A02 A03 A04 A05 A06 A07 A08 A09 A10 A11 A12 A13 A14 A15 A16 A17 A21 A22 A23 A25 A26 A27 A32 A33")
+
 func init() {
 	for _, event := range []string{"A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A42", "A43", "A44",
 		"A45", "A46", "A47", "A48", "A49", "A50", "A51"} { // merges, moves and changes of identifiers
 		structures["ADT^"+event] = structure{needs: []string{"PID", "MRG"}, asks: []string{"EVN"}}
 	}
-	for _, event := range strings.Fields("A01 A02 A03 A04 A05 A06 A07 A08 A09 A10 A11 A12 A13 A14 A15 A16 A17 A21 A22 A23 A25 A26 A27 A32 A33") {
-		structures["ADT^"+event] = structure{needs: []string{"PID"}, asks: []string{"EVN", "PV1"}} // about a visit
+	for _, event := range visitEvents {
+		structures["ADT^"+event] = structure{needs: []string{"PID"}, asks: []string{"EVN", "PV1"}}
 	}
 	for _, event := range []string{"T02", "T04", "T06", "T08", "T10"} { // with content
 		structures["MDM^"+event] = structure{needs: []string{"PID", "TXA", "OBX"}, asks: []string{"EVN", "PV1"}}
@@ -105,6 +108,24 @@ func (v *validator) checkStructure() {
 		}
 	}
 	v.checkOrder(have)
+	v.checkEvent()
+}
+
+// checkEvent checks that the message is about what it says: one event, and one patient
+// where the event has one.
+func (v *validator) checkEvent() {
+	event := v.header.TriggerEvent
+	if evn, ok := v.m.Find("EVN", 1); ok {
+		if code := evn.Field(1); !code.IsEmpty() && code.Comp(1).Text() != event {
+			v.report(Warning, CodeTableValue, "EVN-1", code.Offset(), "the event differs from MSH-9.2, which counts")
+		}
+	}
+	if v.header.MessageCode != "ADT" || event == "A17" || !slices.Contains(visitEvents, event) && event != "A28" && event != "A31" {
+		return
+	}
+	if second, ok := v.m.Find("PID", 2); ok {
+		v.report(Error, CodeSegmentSequence, "PID[2]", second.Offset(), "a second patient in an event about one")
+	}
 }
 
 // checkOrder reports segments that stand before the one they belong to.
@@ -139,3 +160,20 @@ func clean(kind string) string {
 		return -1
 	}, kind[:min(len(kind), 7)])
 }
+
+// standardSegments are the segments of HL7 v2.1 to v2.8.2.
+var standardSegments = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range strings.Fields(`
+		ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BHS BLC BLG BPO BPX BTS BTX BUI CDM CDO CER CM0 CM1
+		CM2 CNS CON CSP CSR CSS CTD CTI CTR DB1 DEV DG1 DMI DON DPS DRG DSC DSP DST ECD ECR EDU EQL EQP EQU ERQ ERR
+		EVN FAC FHS FT1 FTS GOL GP1 GP2 GT1 IAM IAR IIM ILT IN1 IN2 IN3 INV IPC IPR ISD ITM IVC IVT LAN LCC LCH LDP
+		LOC LRL MCP MFA MFE MFI MRG MSA MSH NCK NDS NK1 NPU NSC NST NTE OBR OBX ODS ODT OH1 OH2 OH3 OH4 OM1 OM2 OM3
+		OM4 OM5 OM6 OM7 OMC ORC ORG ORO OVR PAC PCE PCR PD1 PDA PDC PEO PES PID PKG PM1 PMT PR1 PRA PRB PRC PRD PRT
+		PSG PSH PSL PSS PTH PV1 PV2 PYE QAK QID QPD QRD QRF QRI RCP RDF RDT REL RF1 RFI RGS RMI ROL RQ1 RQD RXA RXC
+		RXD RXE RXG RXO RXR RXV SAC SCD SCH SCP SDD SFT SGH SGT SHP SID SLT SPM SPR STF STZ TCC TCD TQ1 TQ2 TXA UAC
+		UB1 UB2 URD URS VAR VND VTQ`) {
+		set[name] = true
+	}
+	return set
+}()
