@@ -31,26 +31,31 @@ func (v Value) cursor(d Depth) Cursor {
 }
 
 // Next goes to the next part and reports whether there is one.
-func (c *Cursor) Next() bool { return !c.done && c.advance() }
+func (c *Cursor) Next() bool {
+	if c.done {
+		return false
+	}
+	c.advance()
+	return true
+}
 
-// advance is Next where there is another part. It is apart so that the compiler can put the
-// question whether there is one, which most loops end with, into the loop itself.
-func (c *Cursor) advance() bool {
+// advance goes to the next part, which there is. It is apart from Next so that the compiler
+// can put the question whether there is one, with which loops end, into the loop itself.
+func (c *Cursor) advance() {
 	c.n++
 	if c.has&c.stop == 0 { // a value without the separator: it is its only part
 		c.start, c.end, c.seen, c.done = c.end, c.limit, c.has, true
-		return true
+		return
 	}
 	if c.header && c.n <= 2 {
 		c.nextOfHeader()
-		return true
+		return
 	}
 	c.start = c.end
 	if c.n > 1 || c.depth == AtField {
 		c.start++ // the first part of a value begins where the value does, a field behind a separator
 	}
 	c.scan()
-	return true
 }
 
 // nextOfHeader takes the two fields of a header segment that declare the delimiters.
