@@ -32,7 +32,8 @@ type Options struct {
 	// Systems gives the identifier or code system, a URI, for a namespace (HD.1) or coding
 	// system name (CWE.3) that the message does not give one for.
 	Systems map[string]string
-	// MaxResources bounds the result; DefaultMaxResources if 0.
+	// MaxResources bounds the resources of the result and the segments that are kept whole;
+	// DefaultMaxResources if 0.
 	MaxResources int
 }
 
@@ -61,7 +62,7 @@ func Convert(msg *hl7.Message, o Options) (*Result, error) {
 	c := newConverter(msg, o)
 	for _, s := range msg.Segments() {
 		c.segment(s)
-		if len(c.bundle.Resources) > o.MaxResources {
+		if len(c.bundle.Resources)+len(c.unknown) > o.MaxResources {
 			return nil, fmt.Errorf("%w: more than %d; raise the limit or split the message", ErrTooMany, o.MaxResources)
 		}
 	}
@@ -77,10 +78,12 @@ type converter struct {
 	family string // message code, as ADT
 	t      *tracker
 	msg    *hl7.Message
-	bundle *tree.Bundle
-	shared map[string]*tree.Resource // by type and content: the same doctor is one Practitioner
-	count  map[string]int            // segments of each name so far
-	placed map[string]int            // resources of a type from one place
+	// specimens says that the message has SPM segments, which say more than OBR-15.
+	specimens bool
+	bundle    *tree.Bundle
+	shared    map[string]*tree.Resource // by type and content: the same doctor is one Practitioner
+	count     map[string]int            // segments of each name so far
+	placed    map[string]int            // resources of a type from one place
 
 	header    *tree.Resource
 	operator  *tree.Resource
@@ -105,15 +108,15 @@ type converter struct {
 
 func newConverter(msg *hl7.Message, o Options) *converter {
 	h := msg.Header()
+	_, specimens := msg.Find("SPM", 1)
 	return &converter{
-		o: o, msg: msg, event: h.TriggerEvent, family: h.MessageCode, t: &tracker{},
+		o: o, msg: msg, event: h.TriggerEvent, family: h.MessageCode, t: &tracker{}, specimens: specimens,
 		bundle: tree.NewBundle(tree.NameID(o.RecordID, "Bundle"), "message"),
 		shared: map[string]*tree.Resource{}, count: map[string]int{}, placed: map[string]int{},
 	}
 }
 
-// handlers maps segment names to what reads them. It is filled by init to break the cycle
-// with the handlers, which call each other through the converter.
+// handlers maps segment names to what reads them.
 var handlers = map[string]func(*converter, seg){
 	"MSH": (*converter).msh, "MSA": (*converter).msa, "SFT": (*converter).sft, "EVN": (*converter).evn,
 	"PID": (*converter).pid, "PD1": (*converter).pd1, "NK1": (*converter).nk1, "MRG": (*converter).mrg,

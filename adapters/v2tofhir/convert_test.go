@@ -284,3 +284,50 @@ func FuzzConvert(f *testing.F) {
 		require.NoError(t, err)
 	})
 }
+
+// BenchmarkConvert measures conversion and writing of a laboratory report of 40 results.
+func BenchmarkConvert(b *testing.B) {
+	text := message(b, "testdata/oru_r01.hl7") + strings.Repeat("OBX|9|NM|2345-7^葡萄糖^LN||4.85|mmol/L|3.90-6.10|N|||F|||20260302120000||T002^牧^小舟\r", 40)
+	msg, err := hl7.Parse([]byte(text))
+	require.NoError(b, err)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := v2tofhir.Convert(msg, v2tofhir.Options{RecordID: goldenID})
+		require.NoError(b, err)
+		_, _ = r.Bundle.MarshalJSON()
+	}
+}
+
+// TestLargeDocument converts a document of 50 MB in base64 without copying it often.
+func TestLargeDocument(t *testing.T) {
+	const size = 50 << 20
+	data := strings.Repeat("QUJD", size/4)
+	text := "MSH|^~\\&|L|H|B|H|20260302081500||ORU^R01|1|P|2.5\rPID|1||1\rOBR|1|||T|||||||||||||||||||||F\rOBX|1|ED|R^报告^L||^Application^PDF^Base64^" + data + "||||||F\r"
+	msg, err := hl7.Parse([]byte(text))
+	require.NoError(t, err)
+	r, err := v2tofhir.Convert(msg, v2tofhir.Options{RecordID: goldenID})
+	require.NoError(t, err)
+	require.Len(t, r.Bundle.Find("Binary"), 1)
+	require.Equal(t, data, r.Bundle.Find("Binary")[0].Text("data"))
+	require.Empty(t, r.Unmapped)
+}
+
+// TestHostileShapes ends quickly whatever the message repeats.
+func TestHostileShapes(t *testing.T) {
+	head := "MSH|^~\\&|L|H|B|H|20260302||ORU^R01|1|P|2.5\r"
+	for name, text := range map[string]string{
+		"identifiers": head + "PID|1||" + strings.Repeat("1~", 200000),
+		"orders":      head + "ORC|RE|" + strings.Repeat("|", 30) + strings.Repeat("1~", 200000) + "\rOBR|1",
+		"components":  head + "PID|1|||||" + strings.Repeat("^", 200000) + "x",
+		"fields":      head + "PID" + strings.Repeat("|1", 200000),
+		"notes":       head + "OBX|1|TX|a||b\r" + strings.Repeat("NTE|1||x\r", 100000),
+		"unknown":     head + strings.Repeat("ZZZ|1\r", 15000),
+		"orders only": head + strings.Repeat("OBR|1\r", 9000),
+	} {
+		start := time.Now()
+		_, _, err := convert(text, v2tofhir.Options{})
+		require.NoError(t, err, name)
+		require.Less(t, time.Since(start), 20*time.Second, name)
+	}
+}

@@ -66,7 +66,7 @@ func (c *converter) obr(s seg) {
 	} else {
 		r.Add("category", c.concept(s.f(24), hl7Table+"0074"))
 	}
-	if _, spm := c.msg.Find("SPM", 1); !spm {
+	if !c.specimens {
 		c.sourceSpecimen(g, s)
 	}
 	for _, n := range []int{13, 39} {

@@ -39,11 +39,15 @@ func (v val) first() val  { return val{v.Rep(1), v.t} }
 func (v val) c(n int) val { return val{v.Comp(n), v.t} }
 func (v val) s(n int) val { return val{v.Sub(n), v.t} }
 
-// reps iterates over the repetitions that hold something.
+// maxRepetitions bounds the repetitions of a field that are mapped; the others are kept as
+// unmapped.
+const maxRepetitions = 1000
+
+// reps iterates over the repetitions that hold something, maxRepetitions at most.
 func (v val) reps() iter.Seq2[int, val] {
 	return func(yield func(int, val) bool) {
 		for i, r := range v.Reps() {
-			if !blank(r) && !yield(i, val{r, v.t}) {
+			if i > maxRepetitions || (!blank(r) && !yield(i, val{r, v.t})) {
 				return
 			}
 		}

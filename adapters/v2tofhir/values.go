@@ -47,8 +47,10 @@ func (c *converter) observationValue(o *tree.Resource, s seg, kind string) {
 // lines joins the repetitions of a text.
 func lines(v val) string {
 	var out []string
-	for _, r := range v.reps() {
-		out = append(out, r.whole())
+	for _, r := range v.Reps() {
+		if !blank(r) {
+			out = append(out, val{r, v.t}.whole())
+		}
 	}
 	return strings.Join(out, "\n")
 }

@@ -75,7 +75,22 @@ func traceFHIR(cmd *cobra.Command, c *config.Config, name string, events []trail
 	return printFHIR(cmd.OutOrStdout(), ledger.Bundle("trace/"+name, all...))
 }
 
-// accessEvents are the accesses to the records of the patients in a trail.
+// asksFor reports whether an access asks for a record of the trail.
+func asksFor(a evidence.Access, events []trail.Event) bool {
+	if len(a.Request.Records) == 0 {
+		return true
+	}
+	for _, id := range a.Request.Records {
+		for _, e := range events {
+			if e.Record == id.String() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accessEvents are the accesses to the records of a trail.
 func accessEvents(ctx context.Context, c *config.Config, events []trail.Event) ([]*tree.Resource, error) {
 	chain, err := openChain(ctx, c, noSigner{})
 	if err != nil {
@@ -99,6 +114,9 @@ func accessEvents(ctx context.Context, c *config.Config, events []trail.Event) (
 				return nil, err
 			}
 			for _, a := range page.Items {
+				if !asksFor(a, events) {
+					continue
+				}
 				out = append(out, accessFHIR(a, c.Location()).Events()...)
 			}
 			if mark = page.Bookmark; mark == "" {
