@@ -49,6 +49,10 @@ var rules = []rule{
 		why:   "stores keep ciphertext and must be replaceable",
 	},
 	{
+		who: []string{"patientindex"}, ban: []string{"..."}, allow: []string{"record", "evidence", "keystore", "internal/fsatomic"},
+		why: "who is who depends on records and keyed digests alone, not on how they came",
+	},
+	{
 		who: []string{"chaincode"}, ban: []string{"..."}, allow: []string{"evidence", "smcrypto", "policy"},
 		why: "the contract runs in every hospital and must stay small enough to be read",
 	},
