@@ -62,9 +62,10 @@ type Config struct {
 	Authorize func(r *http.Request) (Caller, error)
 	// Allow limits the rate of a caller; nil does not.
 	Allow func(ctx context.Context, caller string) (ok bool, retry time.Duration, err error)
-	// Base is the URL by which clients reach the server, without a slash at its end.
+	// Base is the URL by which clients reach the server, without a slash at its end. A path in
+	// it may, or may not, stand before those of requests.
 	Base string
-	// Resources are the types that are taken and read; nil means all of R4.
+	// Resources are the types that are taken and read; none means all of R4.
 	Resources []string
 	// MaxBody is the largest request body in bytes, default 8 MiB; Timeout bounds a request,
 	// default 30 s; Concurrent bounds how many are worked on at once, default 64.
@@ -135,7 +136,7 @@ func (c *Config) defaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Resources == nil {
+	if len(c.Resources) == 0 {
 		c.Resources = schema.Resources()
 	}
 	c.Base = strings.TrimRight(c.Base, "/")

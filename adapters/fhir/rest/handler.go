@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ type Handler struct {
 	slots chan struct{}
 	// conditions are taken before locks, so that two requests never wait for each other.
 	conditions, locks locks
+	prefix            string // path of the base
 }
 
 // New returns a handler for Config.
@@ -29,7 +31,11 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	cfg.defaults()
-	return &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Concurrent)}, nil
+	base, err := url.Parse(cfg.Base)
+	if err != nil {
+		return nil, fmt.Errorf("fhir: base: %w", err)
+	}
+	return &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Concurrent), prefix: strings.TrimRight(base.Path, "/")}, nil
 }
 
 // request is one request on its way.
@@ -67,7 +73,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, req *request) (answer, error) {
-	path := strings.Trim(req.URL.Path, "/")
+	path := strings.Trim(h.relative(req.URL.Path), "/")
 	var err error
 	if req.format, err = negotiate(req.Request); err != nil {
 		return answer{}, err
@@ -90,6 +96,15 @@ func (h *Handler) serve(w http.ResponseWriter, req *request) (answer, error) {
 	req.Request = req.WithContext(ctx)
 	req.Body = http.MaxBytesReader(w, req.Body, h.cfg.MaxBody)
 	return h.route(req, strings.Split(path, "/"))
+}
+
+// relative takes the path of the base off a request's path.
+func (h *Handler) relative(path string) string {
+	rest, ok := strings.CutPrefix(path, h.prefix)
+	if !ok || rest != "" && rest[0] != '/' {
+		return path
+	}
+	return rest
 }
 
 func unauthorized(err error) error {

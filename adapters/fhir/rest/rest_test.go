@@ -455,4 +455,5 @@ func TestMetadata(t *testing.T) {
 	assert.Equal(t, "4.0.1", r.node.Get("fhirVersion").Str())
 	assert.Len(t, r.node.At("rest", "resource").Items, 2)
 	assert.Equal(t, http.StatusNotFound, s.do("GET", "/Encounter/1", "").Code)
+	assert.Equal(t, http.StatusOK, s.do("GET", "/r4/metadata", "").Code, "with the path of the base")
 }
