@@ -200,8 +200,11 @@ func TestLoadExtendsFilesBesideIt(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(mapping.ExampleText())
+	// Short seeds: the fuzzer minimises what it finds, in time that grows with the square.
 	f.Add([]byte(preamble))
+	f.Add([]byte(preamble + "events: {ADT: {time: ~, author: {from: [PV1-7 if A-1 != x], every: true}}}"))
+	f.Add([]byte(preamble + "tables: {t: {unmapped: =9, codes: {a: b}}}"))
+	f.Add([]byte("format: 1\nname: h\nversion: \"1\"\nidentifiers: {fields: [{path: PID-3, detect: true}]}"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("? {}\n: x"))
 	f.Fuzz(func(t *testing.T, text []byte) {
