@@ -356,4 +356,9 @@ func TestLargeRecordsWaitOnDisk(t *testing.T) {
 	res, err := p.ask(nil)
 	require.NoError(t, err)
 	assert.Equal(t, payload, verdictOf(t, res, item.ID).Record.Payload)
+	res, err = p.ask(func(q *retrieve.Query) { q.Bare, q.MaxBytes = true, 1 })
+	require.NoError(t, err)
+	bare := verdictOf(t, res, item.ID)
+	assert.Empty(t, bare.Record.Payload)
+	assert.Equal(t, int64(len(payload)), bare.Size)
 }

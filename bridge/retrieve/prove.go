@@ -68,7 +68,7 @@ func (j *job) judge(ctx context.Context, a evidence.Anchor, accountable, stopped
 		r.Verdict, r.Check = evidence.NotGenuine, check
 		return r, true
 	}
-	r.Verdict, r.Kind, r.Record, r.Proof = evidence.Genuine, rec.Kind, rec, proof
+	r.Verdict, r.Kind, r.Size, r.Record, r.Proof = evidence.Genuine, rec.Kind, int64(len(rec.Payload)), rec, proof
 	return r, true
 }
 

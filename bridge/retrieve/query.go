@@ -26,6 +26,8 @@ type Query struct {
 	Purpose evidence.Purpose
 	// Emergency asks for access without consent.
 	Emergency *Emergency
+	// Bare asks for records without their payloads, which are proved and dropped.
+	Bare bool
 	// MaxBytes bounds the payloads that Retrieve returns together. Default 256 MiB.
 	MaxBytes int64
 }

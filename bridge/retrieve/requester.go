@@ -101,6 +101,9 @@ func (r *Requester) Retrieve(ctx context.Context, q Query) (Result, error) {
 		left = defaultMaxBytes
 	}
 	return r.retrieve(ctx, q, func(rec *Record) error {
+		if rec.Record != nil && q.Bare {
+			rec.Record.Payload = nil
+		}
 		if rec.Record != nil {
 			left -= int64(len(rec.Record.Payload))
 		}

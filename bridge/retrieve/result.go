@@ -32,8 +32,10 @@ type Record struct {
 	Verdict evidence.Verdict
 	Check   Check  // what it failed
 	Absent  string // why it is absent, as the owner says
-	// Kind, Record and Proof are set for a genuine record alone.
+	// The rest is set for a genuine record alone. Size is the length of its payload in bytes,
+	// which Record lacks if the query was Bare.
 	Kind   string
+	Size   int64
 	Record *record.Record
 	Proof  *Proof
 }

@@ -207,7 +207,8 @@ func (s *Server) retrieve(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &body) {
 		return
 	}
-	q := retrieve.Query{Patient: body.Patient.identity(), Owners: body.Owners, Kinds: body.Kinds, Records: body.Records, Purpose: body.Purpose}
+	q := retrieve.Query{Patient: body.Patient.identity(), Owners: body.Owners, Kinds: body.Kinds, Records: body.Records, Purpose: body.Purpose,
+		Bare: !body.Payloads && !body.Proofs}
 	if e := body.Emergency; e != nil {
 		q.Emergency = &retrieve.Emergency{Reason: e.Reason, Staff: e.Staff}
 	}
@@ -224,7 +225,8 @@ func (s *Server) retrieve(w http.ResponseWriter, r *http.Request) {
 			w.(*answer).code = code
 		}
 	}
-	reply(w, status, response(res, body.Payloads, body.Proofs))
+	var long splices
+	replySpliced(w, status, response(res, body.Payloads, body.Proofs, &long), &long)
 }
 
 // classify maps an error to HTTP and a code.
