@@ -25,7 +25,8 @@ type Header struct {
 	ApplicationAck       string // MSH-16: the same
 	DeclaredCharset      string // MSH-18, raw, all repetitions
 
-	controlRaw string // MSH-10 as it stands, for MSA-2
+	controlRaw string     // MSH-10 as it stands, for MSA-2
+	at         [13]uint32 // where the fields that Check looks at begin; an absent one, where the segment ends
 }
 
 // Header returns the header of the message.
@@ -52,6 +53,11 @@ func readHeader(s Segment) Header {
 		ProcessingID: s.Field(11).Comp(1).Text(), Version: strings.TrimSpace(s.Field(12).Comp(1).Text()),
 		AcceptAck: s.Field(15).Text(), ApplicationAck: s.Field(16).Text(),
 		DeclaredCharset: raw(18),
+	}
+	for _, n := range []int{9, 10, 12} {
+		if h.at[n] = s.Field(n).start; h.at[n] == 0 {
+			h.at[n] = s.end
+		}
 	}
 	return h
 }
@@ -89,7 +95,8 @@ const maxControlID = 199
 // A missing version is allowed: early senders leave it out, and the parser needs none.
 func (h Header) Check() error {
 	fail := func(code ErrorCode, field int, problem string) error {
-		return &ParseError{Kind: ErrHeader, Code: code, Segment: "MSH", Sequence: 1, Field: field, Problem: problem}
+		return &ParseError{Kind: ErrHeader, Code: code, Segment: "MSH", Sequence: 1, Field: field,
+			Offset: int(h.at[field]), Problem: problem}
 	}
 	switch {
 	case h.MessageCode == "":

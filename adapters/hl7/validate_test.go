@@ -126,6 +126,21 @@ func TestForeignInput(t *testing.T) {
 	assert.ErrorIs(t, err, hl7.ErrXML)
 }
 
+func TestHeaderFaultsHavePlaces(t *testing.T) {
+	for text, offset := range map[string]int{
+		validHead + "ADT^A01|1|P|9.9\r": len(validHead) + 12,
+		validHead + "adt^A01|1|P|2.5\r": len(validHead),
+		validHead + "ADT^A01||P|2.5\r":  len(validHead) + 8,
+		"MSH|^~\\&|HIS|H1|EMR\rPID|1\r": 19,
+	} {
+		m, err := hl7.Parse([]byte(text))
+		require.NoError(t, err)
+		var pe *hl7.ParseError
+		require.ErrorAs(t, m.Header().Check(), &pe, text)
+		assert.Equal(t, offset, pe.Offset, text)
+	}
+}
+
 func FuzzValidate(f *testing.F) {
 	for _, s := range []string{adt, typed, validHead + "ORU^R01|1|P|2.5\rOBX|1|NM|||x~1^2\rOBX|2|TM|||25\r", "MSH|^|\rPV1\rPID"} {
 		f.Add([]byte(s))
