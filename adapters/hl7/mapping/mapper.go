@@ -89,7 +89,7 @@ func (m *Mapper) parse(src Source) (*hl7.Message, hl7.Charset, error) {
 
 // mapWhole maps a message whose payload is at hand.
 func (m *Mapper) mapWhole(msg *hl7.Message, cs hl7.Charset, src Source) (*record.Record, error) {
-	r, err := m.MapParsed(msg, cs, src)
+	r, err := m.mapParsed(msg, cs, src)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +98,9 @@ func (m *Mapper) mapWhole(msg *hl7.Message, cs hl7.Charset, src Source) (*record
 	return r, nil
 }
 
-// MapParsed fills the envelope of a message that was parsed already, all but the id, with
-// src.Raw as its payload. It is for callers that hold a large payload elsewhere and the
-// message without its large values: they leave src.Raw empty and derive the id themselves.
-func (m *Mapper) MapParsed(msg *hl7.Message, cs hl7.Charset, src Source) (*record.Record, error) {
+// mapParsed fills the envelope of a message that was parsed already, all but the id, with
+// src.Raw as its payload.
+func (m *Mapper) mapParsed(msg *hl7.Message, cs hl7.Charset, src Source) (*record.Record, error) {
 	h := msg.Header()
 	if err := h.Check(); err != nil {
 		return nil, err

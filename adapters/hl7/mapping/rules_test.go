@@ -263,10 +263,6 @@ func TestSetChoosesBySender(t *testing.T) {
 	msg, err := hl7.Parse(raw("LIS", "H1"))
 	require.NoError(t, err)
 	assert.Len(t, set.Identifiers(msg), 1)
-	r, err := set.MapParsed(msg, hl7.UTF8, mapping.Source{HospitalMSP: "H"})
-	require.NoError(t, err)
-	assert.True(t, r.ID.IsZero())
-	assert.Equal(t, own.ID(), r.MappingVersion)
 	_, err = set.Map(mapping.Source{Raw: []byte("junk")})
 	require.Error(t, err)
 	for _, bad := range []string{"LIS", "|H1", "LIS|", ""} {

@@ -74,11 +74,6 @@ func (s *Set) Map(src Source) (*record.Record, error) {
 	return s.For(msg.Header().Sender()).mapWhole(msg, cs, src)
 }
 
-// MapParsed fills the envelope by the rules for the message's sender; see Mapper.MapParsed.
-func (s *Set) MapParsed(msg *hl7.Message, cs hl7.Charset, src Source) (*record.Record, error) {
-	return s.For(msg.Header().Sender()).MapParsed(msg, cs, src)
-}
-
 // Identifiers implements hl7.Mapping by the rules for the message's sender.
 func (s *Set) Identifiers(msg *hl7.Message) []record.Identifier {
 	if len(s.choices) == 0 {
