@@ -19,6 +19,7 @@ type CDA struct {
 	Self             string       `yaml:"self"`
 	AcceptOthers     []string     `yaml:"accept_others"`
 	KeepRegistration bool         `yaml:"keep_registration"`
+	Archive          bool         `yaml:"archive"`
 	Partners         []CDAPartner `yaml:"partners"`
 }
 
@@ -47,7 +48,7 @@ type CDARootMeaning struct {
 }
 
 func defaultCDA() CDA {
-	return CDA{Path: "/hip", MaxBody: 64 << 20, MaxConcurrent: 16, Timeout: Duration(time.Minute), ResultElement: "payload"}
+	return CDA{Path: "/hip", MaxBody: 64 << 20, MaxConcurrent: 16, Timeout: Duration(time.Minute), ResultElement: "payload", Archive: true}
 }
 
 func (c *CDA) completePaths(absolute func(string) string) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
+	"github.com/emrbridge/emrbridge/bridge/view"
 	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/record"
 )
@@ -94,7 +96,7 @@ func (s *site) servePlatform(ctx context.Context, group *errgroup.Group, p *brid
 	if c.Addr == "" {
 		return nil
 	}
-	service, err := s.hipService(p.Intake)
+	service, err := s.hipService(ctx, group, p.Intake)
 	if err != nil {
 		return err
 	}
@@ -129,8 +131,21 @@ func (s *site) servePlatform(ctx context.Context, group *errgroup.Group, p *brid
 	return nil
 }
 
-// hipService joins the platform's service to intake and quarantine.
-func (s *site) hipService(in *intake.Intake) (*hip.Service, error) {
+// openHIPArchive opens what the service answers queries from, where it is wanted.
+func (s *site) openHIPArchive(ctx context.Context, group *errgroup.Group, submit func(context.Context, hip.Submission) error) (*hipArchive, error) {
+	own, err := view.Open(ctx, view.Config{Dir: s.config.Dir("cda"), Custody: s.keys, Store: s.store, Provider: s.provider})
+	if err != nil {
+		return nil, err
+	}
+	s.later(own.Close)
+	a := &hipArchive{own: own, number: s.config.Hospital.Number, msp: s.config.Hospital.MSP, zone: s.config.Location(), submit: submit, now: time.Now}
+	const sweep = 5 * time.Second
+	group.Go(func() error { own.Keep(ctx, sweep, a.again, s.log.With("part", "cda")); return nil })
+	return a, nil
+}
+
+// hipService joins the platform's service to intake, quarantine and archive.
+func (s *site) hipService(ctx context.Context, group *errgroup.Group, in *intake.Intake) (*hip.Service, error) {
 	c := s.config.CDA
 	partners, err := hipPartners(c)
 	if err != nil {
@@ -140,10 +155,13 @@ func (s *site) hipService(in *intake.Intake) (*hip.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hip.New(hip.Config{
+	submit := func(ctx context.Context, m hip.Submission) error {
+		return s.submitPlatform(ctx, in, partners(m.Sender), m)
+	}
+	cfg := hip.Config{
 		Partner: partners, Mapper: hip.NewMapper(m), AcceptOthers: c.AcceptOthers, KeepRegistration: c.KeepRegistration, Self: c.Self,
 		Limits: safexml.Limits{Bytes: int(c.MaxBody)},
-		Submit: func(ctx context.Context, m hip.Submission) error { return s.submitPlatform(ctx, in, m) },
+		Submit: submit,
 		Quarantine: func(ctx context.Context, r hip.Refused) error {
 			_, err := s.quarantine.Put(ctx, intake.Refused{Raw: r.Raw, Code: r.Code, Reason: r.Reason, Stage: hipStage,
 				Sender: r.Sender, ControlID: r.ControlID, Kind: r.Kind, Peer: r.Peer, ReceivedAt: r.ReceivedAt})
@@ -152,24 +170,37 @@ func (s *site) hipService(in *intake.Intake) (*hip.Service, error) {
 		QuarantineFailed: func(r hip.Refused, err error) {
 			s.log.Error("refused input could not be kept; the sender still has it", "endpoint", hipStage, "why", r, "err", err)
 		},
-	})
+	}
+	if c.Archive {
+		archive, err := s.openHIPArchive(ctx, group, submit)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Submit, cfg.Archive, cfg.Registry = archive.take, archive, archive
+	}
+	return hip.New(cfg)
 }
 
 // submitPlatform makes a document or message durable. A long document goes into a claim.
-func (s *site) submitPlatform(ctx context.Context, in *intake.Intake, m hip.Submission) error {
+func (s *site) submitPlatform(ctx context.Context, in *intake.Intake, p hip.Partner, m hip.Submission) error {
 	sub := intake.Submission{Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: m.MediaType,
 		Charset: m.Charset, Peer: m.Peer, RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt}
-	if len(m.Raw) > in.MaxMessage() && m.MediaType == cda.MediaType {
-		d, err := cda.Parse(m.Raw, cda.ReadOptions{AnyNamespace: true, Encoding: safexml.Encoding{Default: m.Charset, Force: true}})
-		if err != nil {
+	long := len(m.Raw) > in.MaxMessage()
+	if m.MediaType == cda.MediaType && (m.Charset == "" || long && m.Document == nil) {
+		var err error
+		encoding := safexml.Encoding{Default: p.Encoding, Force: p.ForceEncoding}
+		if m.Document, err = cda.Parse(m.Raw, cda.ReadOptions{AnyNamespace: true, Encoding: encoding}); err != nil {
 			return err
 		}
+		sub.Charset = m.Document.Charset()
+	}
+	if long && m.Document != nil {
 		claim, err := s.claims.Take(ctx, bytes.NewReader(m.Raw))
 		if err != nil {
 			return err
 		}
 		defer claim.Discard()
-		sub.Raw, sub.Claim, sub.Skeleton = nil, claim, cda.Skeleton(d, in.MaxMessage())
+		sub.Raw, sub.Claim, sub.Skeleton = nil, claim, cda.Skeleton(m.Document, in.MaxMessage())
 	}
 	_, err := in.Submit(ctx, sub)
 	if errors.Is(err, intake.ErrTooLarge) {

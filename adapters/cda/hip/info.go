@@ -55,3 +55,25 @@ func Registered(raw []byte, e safexml.Encoding, p Partner, l safexml.Limits) (d 
 	}
 	return r.doc, true, nil
 }
+
+// PatientOf returns the person that a PatientInfoRegister or Update is about. raw is the
+// text of the message as it was submitted, UTF-8.
+func PatientOf(raw []byte, l safexml.Limits) (cda.Patient, error) {
+	m, err := readMessage(raw, l)
+	if err != nil {
+		return cda.Patient{}, err
+	}
+	return personOf(m), nil
+}
+
+// personOf reads patient and patientPerson of a message.
+func personOf(m *message) cda.Patient {
+	patient := find(find(m.doc.Root, "controlActProcess"), "patient")
+	person := patient.Child("patientPerson")
+	p := cda.Patient{IDs: readIDs(patient.Child("id")), PersonIDs: readIDs(person.Child("id")), Name: nameOf(person.Child("name")),
+		Gender: cda.Code{Code: person.Child("administrativeGenderCode").Attr("code")}, Birth: person.Child("birthTime").Attr("value")}
+	for _, other := range person.All("asOtherIDs") {
+		p.PersonIDs = append(p.PersonIDs, readIDs(other.Child("id"))...)
+	}
+	return p
+}

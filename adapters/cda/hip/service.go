@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,13 @@ type Submission struct {
 	Peer                                        string
 	RoutingHint                                 string // see hl7.RoutingHint
 	ReceivedAt                                  time.Time
+	// Document is what was read of Raw; nil for messages.
+	Document *cda.Document
+	// Patient is the person of a PatientInfoRegister or Update; nil for others.
+	Patient *cda.Patient
+	// Numbers are all numbers of the patient, those of the registration around a document
+	// included, under the roots of the consortium.
+	Numbers []cda.ID
 }
 
 // LogValue implements slog.LogValuer: content does not reach a log.
@@ -197,8 +205,9 @@ func (s *Service) register(ctx context.Context, m *message, in Refused) (*answer
 		sender = short(r.doc.Custodian.ID.Extension)
 	}
 	sub := Submission{Raw: r.raw, Sender: sender, ControlID: controlID(r.doc), Kind: r.doc.Kind(), MediaType: cda.MediaType,
-		Charset: r.doc.Charset(), Peer: in.Peer, ReceivedAt: in.ReceivedAt}
-	ids, _ := s.c.Mapper.numbers(append(append([]cda.ID(nil), r.doc.Patient.IDs...), r.doc.Patient.PersonIDs...), p.Rules.Roots)
+		Charset: r.doc.Charset(), Peer: in.Peer, ReceivedAt: in.ReceivedAt, Document: r.doc,
+		Numbers: standard(slices.Concat(r.doc.Patient.IDs, r.doc.Patient.PersonIDs, r.patientIDs, r.personIDs), p.Rules.Roots)}
+	ids, _ := s.c.Mapper.numbers(slices.Concat(r.doc.Patient.IDs, r.doc.Patient.PersonIDs), p.Rules.Roots)
 	sub.RoutingHint = hl7.RoutingHint(ids)
 	if s.c.KeepRegistration {
 		if a, what := s.seal(ctx, m, in); what != Taken {
@@ -224,7 +233,12 @@ func (s *Service) seal(ctx context.Context, m *message, in Refused) (*answer, Ou
 	}
 	sub := Submission{Raw: in.Raw, Sender: in.Sender, ControlID: in.ControlID, Kind: in.Kind, MediaType: MediaType, Charset: "UTF-8",
 		Peer: in.Peer, ReceivedAt: in.ReceivedAt}
-	sub.RoutingHint = hl7.RoutingHint(s.c.Mapper.subject(m, s.c.Partner(m.sender).Rules.Roots).numbers)
+	roots := s.c.Partner(m.sender).Rules.Roots
+	sub.RoutingHint = hl7.RoutingHint(s.c.Mapper.subject(m, roots).numbers)
+	if what := plainRoot(m.root); what == plainRoot(rootPatientNew) || what == plainRoot(rootPatientUpdate) {
+		person := personOf(m)
+		sub.Patient, sub.Numbers = &person, standard(slices.Concat(person.IDs, person.PersonIDs), roots)
+	}
 	return s.submit(ctx, m, in, sub)
 }
 
@@ -264,12 +278,13 @@ func (s *Service) documents(ctx context.Context, m *message) (*answer, Outcome) 
 	return &answer{root: root, ok: true, request: m, found: found, content: q.Content, text: fmt.Sprintf("%d found · 查询成功", len(found))}, Answered
 }
 
-// standard gives the numbers of a query the roots of the consortium.
+// standard gives numbers the roots of the consortium.
 func standard(ids []cda.ID, roots cda.Roots) []cda.ID {
-	for i := range ids {
-		ids[i].Root = roots.Standard(ids[i].Root)
+	out := slices.Clone(ids)
+	for i := range out {
+		out[i].Root = roots.Standard(out[i].Root)
 	}
-	return ids
+	return out
 }
 
 func queryRefused(m *message, root string, err error) *answer {
