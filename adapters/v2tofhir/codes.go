@@ -127,10 +127,11 @@ var (
 	orderStatus = map[string]string{ // 0038
 		"A": "active", "CA": "revoked", "CM": "completed", "DC": "revoked", "ER": "entered-in-error", "HD": "on-hold", "IP": "active", "RP": "revoked", "SC": "active",
 	}
+	// controlStatus holds what the guide maps of ORC-1; an order whose state nobody tells is
+	// unknown. A request to cancel or hold leaves the order active until it is answered.
 	controlStatus = map[string]string{ // 0119
-		"NW": "active", "OK": "active", "SN": "active", "XO": "active", "XR": "active", "RE": "active", "RO": "active", "RP": "revoked", "RQ": "active", "RL": "active", "CH": "active", "PA": "active", "SC": "active", "SR": "active", "NA": "active", "CN": "active",
-		"CA": "revoked", "CR": "revoked", "OC": "revoked", "DC": "revoked", "DR": "revoked", "OD": "revoked", "UA": "revoked", "OR": "active", "RF": "active", "AF": "active", "DF": "revoked", "FU": "active", "OF": "active", "RU": "revoked",
-		"HD": "on-hold", "HR": "on-hold", "OH": "on-hold", "OE": "active", "DE": "entered-in-error",
+		"AF": "active", "CA": "active", "HD": "active", "NW": "active", "OK": "active", "PR": "active", "PY": "active", "RL": "active", "RO": "active", "RQ": "active",
+		"CR": "revoked", "DC": "revoked", "DF": "revoked", "DR": "revoked", "OC": "revoked", "OD": "revoked", "HR": "on-hold", "OH": "on-hold", "FU": "completed",
 	}
 	priorities = map[string]string{ // 0027, 0485
 		"S": "stat", "A": "asap", "R": "routine", "P": "urgent", "C": "urgent", "T": "urgent", "PRN": "routine", "U": "urgent", "STAT": "stat", "ASAP": "asap", "ROUTINE": "routine", "URGENT": "urgent", "CSR": "routine", "CS": "routine", "RR": "routine", "TS": "urgent",

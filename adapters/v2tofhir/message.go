@@ -49,6 +49,9 @@ func (c *converter) msh(s seg) {
 		d.Set("receiver", receiver.Ref())
 		h.Add("destination", d)
 	}
+	if !network.empty() && network != to { // the network on the way there
+		h.Add("destination", c.endpoint(network, network))
+	}
 	if country := s.f(17).peek(); country != "" && c.facility != nil {
 		s.f(17).c(1).done()
 		c.facility.Add("address", tree.New("country", country))

@@ -180,6 +180,14 @@ func (c *converter) requester(r *tree.Resource, obr seg) {
 			c.xtns(org.Object, s.f(23), "")
 		}
 	}
+	if who != nil && s.f(24).has() && !who.Has("address") {
+		c.xads(who.Object, s.f(24))
+	}
+	for _, v := range []val{s.f(14), obr.f(17)} {
+		for _, phone := range v.reps() {
+			r.Add("extension", tree.Extension(structureDefinition+"servicerequest-order-callback-phone-number", "valueContactPoint", c.xtn(phone, "")))
+		}
+	}
 	switch {
 	case who != nil && org != nil:
 		role := c.once("PractitionerRole", who.ID+"\x00"+org.ID, func(r *tree.Resource) {

@@ -92,7 +92,7 @@ func (c *converter) hospitalization(e *tree.Resource, s seg) {
 	h.Set("admitSource", c.concept(s.f(14), hl7Table+"0023"))
 	h.Set("reAdmission", c.concept(s.f(13), hl7Table+"0092"))
 	h.Add("dietPreference", c.concept(s.f(38), hl7Table+"0114"))
-	h.Add("specialCourtesy", c.concept(s.f(16), hl7Table+"0099"))
+	h.Add("specialCourtesy", c.concepts(s.f(16), hl7Table+"0099")...)
 	h.Add("specialArrangement", c.concepts(s.f(15), hl7Table+"0009")...)
 	if to := s.f(37).c(1); to.has() {
 		name := to.whole()
