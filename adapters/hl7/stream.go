@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -117,6 +118,7 @@ type cutter struct {
 
 	inFile, inBatch   bool
 	messages, batches int
+	loose             int // messages of the file that stand in no batch
 	wrapped           bool
 }
 
@@ -165,6 +167,9 @@ func (c *cutter) closeMessage() {
 	switch it.Kind {
 	case ItemMessage:
 		c.messages++
+		if c.inFile && !c.inBatch {
+			c.loose++
+		}
 		if c.wrapped && !c.inBatch && !c.inFile {
 			c.problem(it, "a message after the end of the batch")
 		}
@@ -183,7 +188,7 @@ func (c *cutter) wrapper(it Item) {
 		if c.inFile || c.inBatch {
 			c.problem(it, "FHS inside a file or batch that is not closed")
 		}
-		c.inFile, c.batches = true, 0
+		c.inFile, c.batches, c.loose = true, 0, 0
 	case ItemBatchHeader:
 		if c.inBatch {
 			c.problem(it, "BHS inside a batch that is not closed by BTS")
@@ -194,24 +199,39 @@ func (c *cutter) wrapper(it Item) {
 		if !c.inBatch {
 			c.problem(it, "BTS without BHS")
 		}
-		c.checkCount(it, "BTS-1", c.messages, "messages")
+		c.checkCount(it, "BTS-1", "messages", c.messages)
 		c.inBatch = false
 	case ItemFileTrailer:
 		if !c.inFile {
 			c.problem(it, "FTS without FHS")
 		}
-		c.checkCount(it, "FTS-1", c.batches, "batches")
+		c.checkFileCount(it)
 		c.inFile = false
 	}
 }
 
-// checkCount compares a trailer's count, which may be empty, with what was there.
-func (c *cutter) checkCount(it Item, field string, have int, what string) {
+// checkFileCount checks FTS-1. BHS and BTS may be left out (HL7 v2 chapter 2, §2.10.3):
+// messages without them are one batch, and senders that know no batches count messages.
+func (c *cutter) checkFileCount(it Item) {
+	switch {
+	case c.loose > 0 && c.batches == 0:
+		c.checkCount(it, "FTS-1", "batches", 1, c.loose)
+	case c.loose > 0:
+		c.checkCount(it, "FTS-1", "batches", c.batches+1)
+	default:
+		c.checkCount(it, "FTS-1", "batches", c.batches)
+	}
+}
+
+// checkCount compares a trailer's count, which may be empty, with what was there; any of
+// the numbers will do.
+func (c *cutter) checkCount(it Item, field, what string, have ...int) {
 	raw := bytes.TrimPrefix(it.Raw, utf8BOM)
 	if len(raw) < 5 {
 		return
 	}
 	first, _, _ := bytes.Cut(raw[4:], raw[3:4])
+	first = bytes.TrimSpace(first)
 	if len(first) == 0 {
 		return
 	}
@@ -219,8 +239,8 @@ func (c *cutter) checkCount(it Item, field string, have int, what string) {
 	switch {
 	case err != nil:
 		c.problem(it, field+" is not a number")
-	case want != have:
-		c.problem(it, fmt.Sprintf("%s says %d %s, there are %d", field, want, what, have))
+	case !slices.Contains(have, want):
+		c.problem(it, fmt.Sprintf("%s says %d %s, there are %d", field, want, what, have[0]))
 	}
 }
 

@@ -156,6 +156,9 @@ func (v Value) Raw() []byte {
 	return v.src.text[v.start:v.end]
 }
 
+// Depth says what the value is a part of; an absent value counts as a field.
+func (v Value) Depth() Depth { return v.part.depth }
+
 // Offset returns the position in the message, in bytes; 0 for an absent value.
 func (v Value) Offset() int { return int(v.start) }
 
