@@ -136,6 +136,38 @@ func tokens(ids []cda.ID) []index.Token {
 
 // Documents implements hip.Archive.
 func (a *hipArchive) Documents(ctx context.Context, q hip.DocumentQuery) ([]hip.Found, error) {
+	page, err := a.own.Search(ctx, a.question(q))
+	if err != nil {
+		return nil, err
+	}
+	var out []hip.Found
+	size := 0
+	for _, e := range page.Entries {
+		raw, err := a.own.Payload(ctx, e.Record)
+		if errors.Is(err, index.ErrGone) || errors.Is(err, index.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		d, err := cda.Parse(raw, cda.ReadOptions{AnyNamespace: true, Encoding: safexml.Encoding{Default: e.Links[linkCharset], Force: e.Links[linkCharset] != ""}})
+		if err != nil {
+			return nil, fmt.Errorf("cda archive: %w", err)
+		}
+		if size += len(raw); q.Content && size > maxArchivedBytes && len(out) > 0 {
+			break
+		}
+		f := hip.Found{Document: d}
+		if q.Content {
+			f.Content = raw
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// question translates a query of the platform.
+func (a *hipArchive) question(q hip.DocumentQuery) index.Query {
 	ask := index.Query{Type: archivedDocument, Sort: "-date", Limit: maxArchived}
 	if q.DocumentID != "" {
 		ask.IDs = []string{q.DocumentID}
@@ -158,34 +190,7 @@ func (a *hipArchive) Documents(ctx context.Context, q hip.DocumentQuery) ([]hip.
 	if r, ok := a.period(q.From, q.To); ok {
 		ask.Dates = []index.Range{r}
 	}
-	page, err := a.own.Search(ctx, ask)
-	if err != nil {
-		return nil, err
-	}
-	var out []hip.Found
-	bytes := 0
-	for _, e := range page.Entries {
-		raw, err := a.own.Payload(ctx, e.Record)
-		if errors.Is(err, index.ErrGone) || errors.Is(err, index.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		d, err := cda.Parse(raw, cda.ReadOptions{AnyNamespace: true, Encoding: safexml.Encoding{Default: e.Links[linkCharset], Force: e.Links[linkCharset] != ""}})
-		if err != nil {
-			return nil, fmt.Errorf("cda archive: %w", err)
-		}
-		f := hip.Found{Document: d}
-		if q.Content {
-			if bytes += len(raw); bytes > maxArchivedBytes && len(out) > 0 {
-				break
-			}
-			f.Content = raw
-		}
-		out = append(out, f)
-	}
-	return out, nil
+	return ask
 }
 
 // period reads the bounds of a query; ok is false where there are none that can be read.
