@@ -70,7 +70,7 @@ func (p *Pipeline) waitingRecords(ctx context.Context) (map[record.ID]bool, erro
 }
 
 // collectEvery is how often claims that nothing refers to are looked for.
-const collectEvery = 10 * time.Minute
+const collectEvery = time.Minute
 
 // collect removes large bodies that no message refers to any more: those of a crash, and
 // those whose message an operator dropped.

@@ -158,7 +158,7 @@ func MetaOf(h nats.Header) (Meta, error) {
 		Stage: r.text(HeaderStage), Tag: r.text(HeaderTag), Code: r.text(HeaderCode), Batch: r.text(HeaderBatch),
 		Tx: r.text(HeaderTx), Quarantine: r.text(HeaderQuarantine), Origin: r.text(HeaderOrigin),
 		Claim: r.text(HeaderClaim), Barrier: r.get(HeaderBarrier) == "1",
-		Lane:  r.number(HeaderLane, 16), Block: r.number(HeaderBlock, 10),
+		Lane: r.number(HeaderLane, 16), Block: r.number(HeaderBlock, 10),
 		ReceivedAt: r.time(HeaderReceivedAt), At: r.time(HeaderAt),
 	}
 	if v := r.get(HeaderRecord); v != "" {

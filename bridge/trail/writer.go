@@ -36,7 +36,7 @@ type Deps struct {
 	OnIncident func(Event)
 	// OnEvents is told of events once they are in the index; it must not block. It may be nil.
 	OnEvents func([]Event)
-	Logger     *slog.Logger // nil: none
+	Logger   *slog.Logger // nil: none
 }
 
 // Writer feeds the index from the bus. One may run at a time.

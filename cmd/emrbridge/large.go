@@ -37,8 +37,12 @@ func (s *site) openClaims(context.Context) (err error) {
 	return nil
 }
 
-// spool lets an MLLP endpoint write a long frame into a claim.
+// spool lets an MLLP endpoint write a long frame into a claim. While the bus cannot take a
+// reference to it there is no sense in receiving it: the sender is told to try again.
 func (s *site) spool() (mllp.Spool, error) {
+	if err := s.bus.Ready(); err != nil {
+		return nil, err
+	}
 	w, err := s.claims.Create(context.Background())
 	if err != nil {
 		return nil, err
