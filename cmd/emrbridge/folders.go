@@ -54,6 +54,7 @@ func (s *site) openFolder(p *bridge.Pipeline, c config.Folder, observe func(drop
 	return dropfolder.Open(dropfolder.Config{
 		Name: c.Name, Dir: c.Dir, StateDir: s.config.Dir(filepath.Join("folders", c.Name)), Receiver: r,
 		Suffixes: c.Suffixes, StablePolls: c.StablePolls, Poll: c.Poll.D(), MaxFile: int64(c.MaxFile), Observe: observe,
+		Spool: func() (dropfolder.Spool, error) { return s.spool() }, SpoolFrom: int(s.config.Intake.ClaimsFrom),
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -102,7 +103,7 @@ func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener,
 		IdleTimeout: l.IdleTimeout.D(), ReadTimeout: l.FrameTimeout.D(), FrameTimeout: l.FrameTimeout.D(), WriteTimeout: l.WriteTimeout.D(),
 		Observe: func(e mllp.Event) {
 			events.WithLabelValues(l.Name, e.Kind.String()).Inc()
-			s.log.Debug("mllp", "listener", l.Name, "event", e.Kind.String(), "peer", e.Peer)
+			s.log.Log(ctx, mllpLevel(e.Kind), "mllp", "listener", l.Name, "event", e.Kind.String(), "peer", e.Peer, "bytes", e.Bytes, "err", e.Err)
 		},
 	}
 	if l.TLS.Enabled() {
@@ -119,6 +120,16 @@ func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener,
 		return nil, nil, fmt.Errorf("hl7 listener %s: %w (is the address taken? change hl7.listeners[].addr)", l.Name, err)
 	}
 	return srv, listener, nil
+}
+
+// mllpLevel is the level at which an event is logged: what a sender does wrong is for the
+// operator to see.
+func mllpLevel(k mllp.EventKind) slog.Level {
+	switch k {
+	case mllp.Opened, mllp.Closed, mllp.Received, mllp.Answered:
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 func serverTLS(t config.TLS) (*tls.Config, error) {

@@ -144,10 +144,34 @@ func (f *Folder) take(ctx context.Context, it hl7.Item, number int) (ItemResult,
 	// A message that is begun is finished even if the folder is being closed.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.cfg.MessageTimeout)
 	defer cancel()
-	v := f.cfg.Receiver.Take(bounded, hl7.Incoming{Raw: it.Raw, Peer: "folder:" + f.cfg.Name,
-		ReceivedAt: f.cfg.Now(), Size: int64(len(it.Raw))})
+	in := hl7.Incoming{Raw: it.Raw, Peer: "folder:" + f.cfg.Name, ReceivedAt: f.cfg.Now(), Size: int64(len(it.Raw))}
+	if f.cfg.Spool != nil && len(it.Raw) > f.cfg.SpoolFrom {
+		body, err := f.spool(it.Raw)
+		if err != nil {
+			return ItemResult{}, fmt.Errorf("%w: %w", errStay, err)
+		}
+		defer body.Discard()
+		in.Raw, in.Body = it.Raw[:min(len(it.Raw), beginning)], body
+	}
+	v := f.cfg.Receiver.Take(bounded, in)
 	if v.Again {
 		return ItemResult{}, errStay
 	}
 	return itemResult(v, it, number), nil
+}
+
+// beginning is how much of a spooled message the receiver sees at once, in bytes.
+const beginning = 64 << 10
+
+// spool writes a long message to where the bus carries only a reference to it.
+func (f *Folder) spool(raw []byte) (hl7.Body, error) {
+	w, err := f.cfg.Spool()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	if _, err := w.Write(raw); err != nil {
+		return nil, err
+	}
+	return w.Finish()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,6 +57,15 @@ type taker interface {
 	Take(ctx context.Context, in hl7.Incoming) hl7.Verdict
 }
 
+// Spool takes a message too long for memory; mllp.Spool is one.
+type Spool interface {
+	io.Writer
+	// Finish makes what was written durable. On an error nothing is left.
+	Finish() (hl7.Body, error)
+	// Abort removes what was written; it does nothing after Finish.
+	Abort()
+}
+
 // Config configures a Folder. Zero fields take the defaults given.
 type Config struct {
 	Name     string // for the trail, as "folder:NAME"
@@ -75,6 +85,10 @@ type Config struct {
 	MaxMessages int
 	// MessageTimeout bounds the taking of one message. Default 30 s.
 	MessageTimeout time.Duration
+	// Spool opens a place for a message longer than SpoolFrom bytes, default 1 MiB. Nil gives
+	// every message to the receiver in memory.
+	Spool     func() (Spool, error)
+	SpoolFrom int
 	// Observe is told of events; it must be quick. May be nil.
 	Observe func(Event)
 	Now     func() time.Time // default time.Now
@@ -98,6 +112,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Poll, 2*time.Second)
 	setDefault(&c.MaxFile, 64<<20)
 	setDefault(&c.MaxMessages, 100_000)
+	setDefault(&c.SpoolFrom, 1<<20)
 	setDefault(&c.MessageTimeout, 30*time.Second)
 	if c.Observe == nil {
 		c.Observe = func(Event) {}

@@ -1,10 +1,12 @@
 package dropfolder_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -300,4 +302,44 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}, 5*time.Second, 5*time.Millisecond)
 	cancel()
 	<-done
+}
+
+// box is a spool in memory.
+type box struct {
+	bytes.Buffer
+	gone *int
+}
+
+func (b *box) Finish() (hl7.Body, error) { return b, nil }
+func (b *box) Abort()                    {}
+func (b *box) Discard()                  { *b.gone++ }
+func (b *box) Size() int64               { return int64(b.Len()) }
+
+func (b *box) Reader() (io.ReadSeekCloser, error) {
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{bytes.NewReader(b.Bytes()), io.NopCloser(nil)}, nil
+}
+
+func TestLongMessagesAreSpooled(t *testing.T) {
+	gone, full := 0, true
+	b := newBench(t, func(c *dropfolder.Config) {
+		c.SpoolFrom = 100 << 10
+		c.Spool = func() (dropfolder.Spool, error) {
+			if full {
+				return nil, errors.New("disk full")
+			}
+			return &box{gone: &gone}, nil
+		}
+	})
+	long := adt("L") + "NTE|1||" + strings.Repeat("x", 200<<10) + "\r"
+	b.put(t, "x.hl7", adt("S")+long)
+	require.ErrorContains(t, b.folder.Poll(t.Context()), "disk full")
+	assert.Equal(t, []string{"S"}, b.taken, "the file stays")
+	full = false
+	require.NoError(t, b.folder.Poll(t.Context()))
+	assert.Equal(t, []string{"S", "L"}, b.taken)
+	assert.Equal(t, 1, gone, "what nobody took over does not stay")
+	assert.True(t, b.result(t, "done/x.hl7").OK)
 }
