@@ -138,10 +138,17 @@ func memberName(ctx context.Context, chain *chainclient.Client, msp string) stri
 // searchBlocks bounds the blocks that are read forward from where a record was sealed.
 const searchBlocks = 2000
 
+// blocks is what a search of the ledger reads; chainclient.Client is one.
+type blocks interface {
+	Height(ctx context.Context) (uint64, error)
+	BlockByNumber(ctx context.Context, number uint64) (chainclient.Block, error)
+	WriteSet(ctx context.Context, number uint64) ([]chainclient.Tx, error)
+}
+
 // anchorPlace finds the transaction that anchored a record: by bisection over the blocks
 // for the time of sealing, then forward. The zero AnchorRef means that it was not found
 // within searchBlocks; the anchor itself was checked before.
-func anchorPlace(ctx context.Context, chain *chainclient.Client, tag evidence.Tag, id evidence.RecordID, sealedAt time.Time) (recordstore.AnchorRef, error) {
+func anchorPlace(ctx context.Context, chain blocks, tag evidence.Tag, id evidence.RecordID, sealedAt time.Time) (recordstore.AnchorRef, error) {
 	height, err := chain.Height(ctx)
 	if err != nil {
 		return recordstore.AnchorRef{}, err
@@ -176,7 +183,7 @@ func anchorRef(tx chainclient.Tx) recordstore.AnchorRef {
 }
 
 // firstBlockAfter returns a block before which no transaction claims a time after t.
-func firstBlockAfter(ctx context.Context, chain *chainclient.Client, height uint64, t time.Time) (uint64, error) {
+func firstBlockAfter(ctx context.Context, chain blocks, height uint64, t time.Time) (uint64, error) {
 	lo, hi := uint64(0), height
 	for lo < hi {
 		mid := lo + (hi-lo)/2
