@@ -41,21 +41,25 @@ func (m *Message) Header() Header {
 }
 
 func readHeader(s Segment) Header {
-	raw := func(n int) string { return string(s.Field(n).Raw()) }
+	var f [19]Value // by number
+	for c := s.Cursor(); c.Next() && c.Number() < len(f); {
+		f[c.Number()] = c.Value()
+	}
+	raw := func(n int) string { return string(f[n].Raw()) }
 	h := Header{
 		Delimiters:         s.src.syn.Delimiters,
 		SendingApplication: raw(3), SendingFacility: raw(4),
 		ReceivingApplication: raw(5), ReceivingFacility: raw(6),
 		Time:        raw(7),
-		MessageCode: s.Field(9).Comp(1).Text(), TriggerEvent: s.Field(9).Comp(2).Text(),
-		Structure: s.Field(9).Comp(3).Text(),
-		ControlID: s.Field(10).Text(), controlRaw: raw(10),
-		ProcessingID: s.Field(11).Comp(1).Text(), Version: strings.TrimSpace(s.Field(12).Comp(1).Text()),
-		AcceptAck: s.Field(15).Text(), ApplicationAck: s.Field(16).Text(),
+		MessageCode: f[9].Comp(1).Text(), TriggerEvent: f[9].Comp(2).Text(),
+		Structure: f[9].Comp(3).Text(),
+		ControlID: f[10].Text(), controlRaw: raw(10),
+		ProcessingID: f[11].Comp(1).Text(), Version: strings.TrimSpace(f[12].Comp(1).Text()),
+		AcceptAck: f[15].Text(), ApplicationAck: f[16].Text(),
 		DeclaredCharset: raw(18),
 	}
 	for _, n := range []int{9, 10, 12} {
-		if h.at[n] = s.Field(n).start; h.at[n] == 0 {
+		if h.at[n] = f[n].start; h.at[n] == 0 {
 			h.at[n] = s.end
 		}
 	}
@@ -122,7 +126,7 @@ func (h Header) Check() error {
 // bytes that do not decode are left empty.
 func PeekHeader(raw []byte, policy CharsetPolicy) (h Header, cs Charset, ok bool) {
 	at := bytes.Index(raw, []byte("MSH"))
-	if at < 0 || at > len(utf8BOM)+64 {
+	if at < 0 || at > len(utf8BOM)+64 || bytes.IndexByte(raw[:at], '<') >= 0 { // an XML element is no header
 		return Header{Delimiters: DefaultDelimiters}, ASCII, false
 	}
 	raw = raw[at:]

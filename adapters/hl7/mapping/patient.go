@@ -8,6 +8,15 @@ import (
 	"github.com/emrbridge/emrbridge/record"
 )
 
+// parts returns the first components of a repetition, taken apart in one pass.
+func parts(v hl7.Value) (p [5]hl7.Value) {
+	n := 0
+	for c := v.Cursor(); n < len(p) && c.Next(); n++ {
+		p[n] = c.Value()
+	}
+	return p
+}
+
 // patientNumber is one number of a patient with where it stood.
 type patientNumber struct {
 	record.Identifier
@@ -73,11 +82,12 @@ func known(have []patientNumber, n patientNumber, first bool) bool {
 // identity is worse than a missing one.
 func (g *reading) number(cx hl7.Value, f *field, path string) patientNumber {
 	n := patientNumber{path: path}
-	n.Value = short(cx.Comp(1).Sub(1))
+	p := parts(cx)
+	n.Value = short(p[0].Sub(1))
 	if n.Value == "" {
 		return n
 	}
-	authority := cx.Comp(4)
+	authority := p[3]
 	namespace, universal := short(authority.Sub(1)), short(authority.Sub(2))
 	n.Authority = namespace
 	if namespace == "" {
@@ -85,7 +95,7 @@ func (g *reading) number(cx hl7.Value, f *field, path string) patientNumber {
 	}
 	n.Type = f.Type
 	if n.Type == "" {
-		n.Type = g.typeOf(short(cx.Comp(5)), namespace, universal, f, path)
+		n.Type = g.typeOf(short(p[4]), namespace, universal, f, path)
 	}
 	id, valid := "", false
 	if n.Type == record.ResidentID || f.Detect {
@@ -138,8 +148,8 @@ func personName(field hl7.Value) string {
 	name := ""
 	looked := 0
 	for c := field.Cursor(); c.Next() && looked < maxEvery; looked++ {
-		xpn := c.Value()
-		n := joinName(xpn.Comp(1).Sub(1).Text(), xpn.Comp(2).Text(), xpn.Comp(3).Text())
+		p := parts(c.Value())
+		n := joinName(p[0].Sub(1).Text(), p[1].Text(), p[2].Text())
 		if name == "" || hasHan(n) && !hasHan(name) {
 			name = n
 		}
@@ -152,7 +162,8 @@ func staffName(v hl7.Value) string {
 	if v.IsEmpty() {
 		return ""
 	}
-	id, family, given, middle := v.Comp(1), v.Comp(2).Sub(1), v.Comp(3), v.Comp(4)
+	p := parts(v.Rep(1))
+	id, family, given, middle := p[0], p[1].Sub(1), p[2], p[3]
 	if !id.Sub(2).IsEmpty() { // NDL: the person is in subcomponents
 		id, family, given, middle = id.Sub(1), id.Sub(2), id.Sub(3), id.Sub(4)
 	}
