@@ -34,7 +34,8 @@ var utf8BOM = []byte{0xef, 0xbb, 0xbf}
 // message whose MSH segment ends with CR a bare LF inside a line belongs to the value
 // unless a segment follows it. A byte order mark and blank lines before MSH are kept.
 //
-// Errors are *ParseError and match ErrNoHeader, ErrDelimiters, ErrSegment or ErrTooLarge.
+// Errors are *ParseError and match ErrNoHeader (with ErrXML for XML), ErrDelimiters,
+// ErrSegment or ErrTooLarge.
 func Parse(text []byte) (*Message, error) {
 	if len(text) > math.MaxUint32>>1 {
 		return nil, &ParseError{Kind: ErrTooLarge, Code: CodeInternal, Problem: "more than 2 GiB"}

@@ -124,6 +124,8 @@ func TestForeignInput(t *testing.T) {
 	}
 	_, err := hl7.Parse([]byte("<x/>"))
 	assert.ErrorIs(t, err, hl7.ErrXML)
+	_, _, ok := hl7.PeekHeader([]byte("<ADT_A01><MSH/></ADT_A01>"), hl7.CharsetPolicy{})
+	assert.False(t, ok, "an element is no header to answer to")
 }
 
 func TestHeaderFaultsHavePlaces(t *testing.T) {

@@ -237,6 +237,9 @@ stands for "", which asks the receiver to delete. The output holds patient data.
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return eachMessage(cmd, files, &o, false, func(m *hl7Opened) hl7Found {
+				if err := drawable(m.msg); err != nil {
+					return hl7Found{err: err, detail: m.hl7About}
+				}
 				if o.asJSON {
 					return hl7Found{detail: parsed{hl7About: m.hl7About, Delimiters: delimitersOf(m.msg), Segments: treeOf(m.msg)}}
 				}
@@ -246,6 +249,24 @@ stands for "", which asks the receiver to delete. The output holds patient data.
 	}
 	o.register(cmd)
 	return cmd
+}
+
+// maxTree bounds the parts of a message that is shown as a tree, which takes many times the
+// memory of the message.
+const maxTree = 2_000_000
+
+// drawable reports a message with more parts than a tree of it should have.
+func drawable(m *hl7.Message) error {
+	d, text, n := m.Delimiters(), m.Encode(), 0
+	for _, c := range []byte{d.Field, d.Repetition, d.Component, d.Subcomponent} {
+		if c != 0 {
+			n += bytes.Count(text, []byte{c})
+		}
+	}
+	if n > maxTree {
+		return fmt.Errorf("the message has about %d parts; at most %d are shown as a tree · 消息过大", n, maxTree)
+	}
+	return nil
 }
 
 // parsed is a whole message as `hl7 parse --json` prints it.
