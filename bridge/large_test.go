@@ -90,14 +90,20 @@ func payloadOf(t testing.TB, keys keystore.Custody, store recordstore.Store, id 
 func TestLargeMessagesGoAllTheWay(t *testing.T) {
 	l := newLedger(t)
 	r := newRig(t, l, options{})
-	const patients, each, tail = 2, 2, 9 << 20 // above what the bus carries
+	const patients, each = 2, 2
+	tail := func(p, n int) int {
+		if p == 0 && n == 0 {
+			return 9 << 20 // above what the bus carries
+		}
+		return 300<<10 + p*1000 + n
+	}
 	ids := map[record.ID][]byte{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for p := range patients {
 		wg.Go(func() {
 			for n := range each {
-				raw, skeleton := largeMessage(p, n, tail+p*1000+n)
+				raw, skeleton := largeMessage(p, n, tail(p, n))
 				c, err := r.claims.Take(t.Context(), bytes.NewReader(raw))
 				if err == nil {
 					var got intake.Receipt
@@ -135,7 +141,7 @@ func TestLargeMessagesKilledAtEveryStep(t *testing.T) {
 		claims.StepHand, claims.StepOpen, claims.StepRemove, claims.StepRemoved}
 	want := map[record.ID][]byte{}
 	for i, step := range steps {
-		raw, skeleton := largeMessage(i, 0, 2<<20)
+		raw, skeleton := largeMessage(i, 0, 300<<10)
 		id := record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: "HIS|T", ControlID: fmt.Sprint(i), Payload: raw})
 		want[id] = raw
 		h.start(t, childStep+"="+string(step))
