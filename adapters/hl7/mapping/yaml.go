@@ -200,8 +200,14 @@ func (r *reader) list(n *yaml.Node, key string) (texts []string, at []*yaml.Node
 	return texts, at
 }
 
+// maxFaults bounds the faults that are listed.
+const maxFaults = 200
+
 // sorted orders faults by line, those without one first.
 func sorted(f Faults) Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
+	if more := len(f) - maxFaults; more > 0 {
+		f = append(f[:maxFaults], Fault{Line: f[maxFaults].Line, Key: "file", Problem: fmt.Sprintf("and %d more faults", more)})
+	}
 	return f
 }
