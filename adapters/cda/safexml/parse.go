@@ -171,8 +171,10 @@ func (p *parser) outside(root *Node) (*Node, error) {
 		return nil, p.instruction()
 	case bytes.HasPrefix(rest, []byte("<!")):
 		return nil, p.declarationMarkup()
+	case bytes.HasPrefix(rest, []byte("</")):
+		return nil, p.syntax(p.pos, "an end tag without start")
 	case root != nil:
-		return nil, p.syntax(p.pos, "a second root element, or an end tag without start")
+		return nil, p.syntax(p.pos, "a second root element")
 	}
 	return p.tree()
 }

@@ -30,6 +30,8 @@ func TestRefused(t *testing.T) {
 		{"entity", "<a>\n <b>&xxe;</b></a>", safexml.Forbidden, 2, 5, "/a/b"},
 		{"xinclude", `<a><x:include xmlns:x="http://www.w3.org/2001/XInclude" href="file:///etc/passwd"/></a>`, safexml.Forbidden, 1, 4, "/a/include"},
 		{"second root", "<a/><b/>", safexml.Syntax, 1, 5, ""},
+		{"end first", "</a>", safexml.Syntax, 1, 1, ""},
+		{"CDATA outside", "<a/><![CDATA[x]]>", safexml.Syntax, 1, 5, ""},
 		{"tail", "<a/>x", safexml.Syntax, 1, 5, ""},
 		{"declaration late", " <?xml version=\"1.0\"?><a/>", safexml.Syntax, 1, 2, ""},
 		{"declaration malformed", "<?xml encoding=\"UTF-8\"?><a/>", safexml.Syntax, 1, 1, ""},
