@@ -19,6 +19,8 @@ type Metrics interface {
 	StageDone(stage string, took time.Duration)
 	// SetAside: an item was parked or rejected, with its reason code.
 	SetAside(stage, how, code string)
+	// Told: a stage found something amiss with an item and handed it on, with its code.
+	Told(stage, code string)
 	// Waiting: a stage waits for a neighbour, or no longer does.
 	Waiting(stage, neighbour string, waits bool)
 	// Incident: a control id stands for more than one record.
@@ -34,6 +36,7 @@ func (noMetrics) Refused(error)                           {}
 func (noMetrics) LedgerFailed(error)                      {}
 func (noMetrics) StageDone(string, time.Duration)         {}
 func (noMetrics) SetAside(string, string, string)         {}
+func (noMetrics) Told(string, string)                     {}
 func (noMetrics) Waiting(string, string, bool)            {}
 func (noMetrics) Incident(trail.Event)                    {}
 func (noMetrics) Recovered(int, int)                      {}
@@ -46,6 +49,7 @@ type Collectors struct {
 	ledger    prometheus.Counter
 	stages    *prometheus.HistogramVec
 	aside     *prometheus.CounterVec
+	told      *prometheus.CounterVec
 	waiting   *prometheus.GaugeVec
 	incidents prometheus.Counter
 	recovered prometheus.Counter
@@ -69,6 +73,9 @@ func NewCollectors(r prometheus.Registerer) (*Collectors, error) {
 			[]string{"stage"}),
 		aside: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emrbridge_set_aside_total",
 			Help: "Items parked or rejected, by reason code."}, []string{"stage", "how", "code"}),
+		told: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emrbridge_record_incidents_total",
+			Help: "Records that were handed on although something is amiss, by code: contradicting numbers of patients, refused merges."},
+			[]string{"stage", "code"}),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "emrbridge_waiting_for",
 			Help: "1 while a stage waits for a neighbour."}, []string{"stage", "neighbour"}),
 		incidents: prometheus.NewCounter(prometheus.CounterOpts{Name: "emrbridge_incidents_total",
@@ -78,7 +85,7 @@ func NewCollectors(r prometheus.Registerer) (*Collectors, error) {
 		suspect: prometheus.NewGauge(prometheus.GaugeOpts{Name: "emrbridge_suspect_records",
 			Help: "Unanchored records in the store that do not open under this hospital's keys."}),
 	}
-	for _, x := range []prometheus.Collector{c.submitted, c.accept, c.refused, c.ledger, c.stages, c.aside, c.waiting,
+	for _, x := range []prometheus.Collector{c.submitted, c.accept, c.refused, c.ledger, c.stages, c.aside, c.told, c.waiting,
 		c.incidents, c.recovered, c.suspect} {
 		if err := r.Register(x); err != nil {
 			return nil, err
@@ -108,6 +115,9 @@ func (c *Collectors) StageDone(stage string, took time.Duration) {
 func (c *Collectors) SetAside(stage, how, code string) {
 	c.aside.WithLabelValues(stage, how, code).Inc()
 }
+
+// Told implements Metrics.
+func (c *Collectors) Told(stage, code string) { c.told.WithLabelValues(stage, code).Inc() }
 
 // Waiting implements Metrics.
 func (c *Collectors) Waiting(stage, neighbour string, waits bool) {

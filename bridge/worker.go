@@ -301,6 +301,10 @@ func (w *worker) attempt(ctx context.Context, it *item) error {
 		if err := w.bus.Publish(ctx, next); err != nil {
 			return busError(ctx, err)
 		}
+		if next.Meta.Stage == stage.Incident {
+			w.log.Warn("incident", "stage", w.name, "code", next.Meta.Code, "record", next.Meta.Record.String(), "kind", next.Meta.Kind)
+			w.metrics.Told(w.name, next.Meta.Code)
+		}
 	}
 	return nil
 }
