@@ -1,7 +1,6 @@
 package fhir
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -26,10 +25,17 @@ func SplitReference(s string) (resource, id string, ok bool) {
 	return resource, id, true
 }
 
-// isAbsolute reports whether s is a URI with a scheme.
+// isAbsolute reports whether s begins with a scheme (RFC 3986 §3.1) and has something behind it.
 func isAbsolute(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme != ""
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case i > 0 && (c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.'):
+		default:
+			return c == ':' && i > 0 && i+1 < len(s)
+		}
+	}
+	return false
 }
 
 // reference judges a Reference (FHIR R4 §2.3.0).
