@@ -92,14 +92,10 @@ var (
 		"1": "male", "2": "female", "0": "unknown", "9": "unknown", "男": "male", "女": "female", "未知": "unknown",
 	}
 	nameUses = map[string]string{ // 0200
-		"A": "anonymous", "B": "official", "C": "old", "D": "usual", "I": "usual", "K": "nickname", "L": "official",
-		"M": "maiden", "N": "nickname", "NB": "temp", "NOUSE": "old", "P": "official", "R": "official", "S": "anonymous", "T": "temp", "TEMP": "temp",
-		"BAD": "old", "F": "nickname", "MSK": "anonymous", "REL": "nickname", "U": "usual",
+		"BAD": "old", "NOUSE": "old", "D": "usual", "L": "official", "R": "official", "M": "maiden", "MSK": "anonymous", "N": "nickname", "NAV": "temp", "TEMP": "temp",
 	}
-	addressUses = map[string]string{ // 0190
-		"B": "work", "BA": "old", "BI": "billing", "C": "temp", "H": "home", "HV": "temp", "O": "work", "P": "home", "V": "temp", "BR": "home", "L": "home", "N": "home",
-	}
-	addressTypes = map[string]string{"M": "postal", "SH": "postal", "BI": "postal", "V": "physical", "P": "", "L": ""} // 0190
+	addressUses  = map[string]string{"B": "work", "O": "work", "BA": "old", "BI": "billing", "C": "temp", "H": "home"} // 0190
+	addressTypes = map[string]string{"M": "postal", "SH": "postal"}                                                    // 0190
 	telecomUses  = map[string]string{"PRN": "home", "ORN": "home", "VHN": "home", "WPN": "work", "ASN": "work", "EMR": "temp", "NET": "", "PRS": "mobile", "BPN": ""}
 	telecomKinds = map[string]string{ // 0202
 		"PH": "phone", "CP": "phone", "FX": "fax", "BP": "pager", "INTERNET": "email", "X.400": "email", "SAT": "phone", "TDD": "other", "TTY": "other", "MD": "other",

@@ -85,17 +85,17 @@ func (c *converter) xad(v val) *tree.Object {
 	}
 	o := tree.New()
 	street := v.c(1)
-	line, name, number := street.s(1).whole(), street.s(2).whole(), street.s(3).whole()
-	if line == "" {
-		line = strings.TrimSpace(number + " " + name)
+	line := street.s(1).whole()
+	lines := []any{line}
+	for _, part := range []string{street.s(2).whole(), street.s(3).whole(), v.c(2).whole(), v.c(19).whole()} {
+		if !says(line, part) {
+			lines = append(lines, part)
+		}
 	}
 	kind := v.c(7)
 	o.Set("use", pick(kind, addressUses))
 	o.Set("type", pick(kind, addressTypes))
-	if strings.EqualFold(kind.peek(), "BA") {
-		o.Set("use", "old")
-	}
-	o.Add("line", line, v.c(2).whole())
+	o.Add("line", lines...)
 	o.Set("city", v.c(3).whole())
 	o.Set("district", v.c(9).whole())
 	o.Set("state", v.c(4).whole())
@@ -109,17 +109,22 @@ func (c *converter) xad(v val) *tree.Object {
 		p = c.period(v.c(12).s(1), v.c(12).s(2))
 	}
 	if han(line + o.Text("city") + o.Text("state")) {
-		o.Set("text", o.Text("state")+o.Text("city")+o.Text("district")+line+strings.Join(texts(o.Get("line"), 1), ""))
+		o.Set("text", o.Text("state")+o.Text("city")+o.Text("district")+strings.Join(texts(o.Get("line")), ""))
 	}
 	return o.Set("period", p)
 }
 
-// texts returns the strings of a list from an index on.
-func texts(list any, from int) []string {
+// says reports whether a line holds a part of it already, as a word or as a long enough run.
+func says(line, part string) bool {
+	return part == "" || strings.Contains(" "+line+" ", " "+part+" ") || (len(part) >= 4 && strings.Contains(line, part))
+}
+
+// texts returns the strings of a list.
+func texts(list any) []string {
 	all, _ := list.([]any)
 	var out []string
-	for i, v := range all {
-		if s, ok := v.(string); ok && i >= from {
+	for _, v := range all {
+		if s, ok := v.(string); ok {
 			out = append(out, s)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,9 @@ const (
 	mediaFHIR  = "application/fhir+json"
 	mediaFHIR2 = "application/json+fhir"
 )
+
+// metadataURL keeps what the record's mapping read of the payload beside the envelope.
+const metadataURL = tree.LocalURL + "StructureDefinition/record-metadata"
 
 // ErrNoRecord reports a Sealed without a record.
 var ErrNoRecord = errors.New("render: no record")
@@ -113,6 +118,11 @@ func (d *document) original() *tree.Resource {
 	if d.r.ControlID != "" {
 		ref.Add("identifier", tree.New("type", tree.New("text", "control id · 控制号"), "value", d.r.ControlID, "assigner", tree.New("display", d.r.Sender)))
 	}
+	for _, n := range []struct{ key, name string }{{"document-id", "document id · 文档标识"}, {"set-id", "set id · 文档集标识"}} {
+		if v := d.r.Metadata[n.key]; v != "" {
+			ref.Add("identifier", tree.New("type", tree.New("text", n.name), "value", v))
+		}
+	}
 	if d.r.Version != "" {
 		ref.Add("identifier", tree.New("type", tree.New("text", "version · 版本"), "value", d.r.Version))
 	}
@@ -122,6 +132,11 @@ func (d *document) original() *tree.Resource {
 	ref.Set("date", instant(time.UnixMilli(d.r.ReceivedAt).In(d.o.Zone)))
 	ref.Add("author", d.author)
 	ref.Set("custodian", d.hospital.Ref())
+	ref.Set("description", d.r.Metadata["title"])
+	for _, name := range slices.Sorted(maps.Keys(d.r.Metadata)) {
+		ref.Add("extension", tree.New("url", metadataURL, "extension", []any{
+			tree.Extension("name", "valueString", name), tree.Extension("value", "valueString", d.r.Metadata[name])}))
+	}
 	if d.r.Replaces != "" {
 		ref.Add("relatesTo", tree.New("code", "replaces", "target", tree.New("type", "DocumentReference", "identifier", tree.New("value", d.r.Replaces))))
 	}
@@ -171,8 +186,11 @@ func (d *document) finish(original *tree.Resource) {
 	if d.author != nil {
 		h.Add("author", d.author)
 	}
-	h.Set("title", d.r.Kind+" · "+firstText(d.s.Owner, d.r.HospitalMSP))
+	h.Set("title", firstText(d.r.Metadata["title"], d.r.Kind)+" · "+firstText(d.s.Owner, d.r.HospitalMSP))
 	h.Set("confidentiality", string(d.r.Confidentiality))
+	if who := d.r.Metadata["legal-authenticator"]; who != "" {
+		h.Add("attester", tree.New("mode", "legal", "party", tree.New("display", who)))
+	}
 	h.Set("custodian", d.hospital.Ref())
 	if d.r.Replaces != "" {
 		h.Add("relatesTo", tree.New("code", "replaces", "targetIdentifier", tree.New("value", d.r.Replaces)))

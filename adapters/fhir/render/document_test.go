@@ -56,6 +56,7 @@ func samples(t *testing.T) map[string]render.Sealed {
 	broken := sample("ADT^A01", hl7.MediaType, "UNICODE UTF-8", []byte("not a message"))
 	corrected := sample("C0053", "application/hl7-cda+xml", "", []byte("<ClinicalDocument/>"))
 	corrected.Record.Version, corrected.Record.Replaces = "2", "DOC-1"
+	corrected.Record.Metadata = map[string]string{"title": "出院小结", "document-id": "1.2.3^DOC-2", "legal-authenticator": "D105 孙思邈", "sections": "7"}
 	bare := sample("C0001", "application/hl7-cda+xml", "", []byte("<ClinicalDocument/>"))
 	bare.Record.Patient, bare.Record.EventTime, bare.Record.Encounter, bare.Record.Author = record.Patient{}, record.Time{}, "", ""
 	bare.Proof = ledger.Anchor{}
