@@ -204,22 +204,11 @@ func (s *skimmer) segment() error {
 
 // open checks the beginning of a segment and decides whether it is kept.
 func (s *skimmer) open() error {
-	head, err := s.in.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	name, err := s.segmentName()
+	if err != nil {
 		return err
 	}
-	fail := func(offset int, problem string) error {
-		return &ParseError{Kind: ErrSegment, Code: CodeSegmentSequence, Offset: int(s.pos) + offset, Problem: problem}
-	}
-	switch {
-	case len(head) < 3 || !segmentName(head[:3]):
-		return fail(0, "the line does not begin with a segment name (a capital letter and two capital letters or digits)")
-	case len(head) > 3 && head[3] != s.d.Field && head[3] != '\r' && head[3] != '\n':
-		return fail(3, "no field separator after the segment name")
-	case s.segs > 0 && string(head[:3]) == "MSH":
-		return fail(0, "a second MSH: send one message per frame")
-	}
-	s.name = string(head[:3])
+	s.name = name
 	if len(s.counts) < 1000 || s.counts[s.name] > 0 {
 		s.counts[s.name]++
 	}
@@ -231,6 +220,26 @@ func (s *skimmer) open() error {
 		s.out.Partial = s.out.Partial || telling[s.name]
 	}
 	return nil
+}
+
+// segmentName looks at the beginning of a segment and refuses what Message.checkLine does.
+func (s *skimmer) segmentName() (string, error) {
+	head, err := s.in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	fail := func(offset int, problem string) (string, error) {
+		return "", &ParseError{Kind: ErrSegment, Code: CodeSegmentSequence, Offset: int(s.pos) + offset, Problem: problem}
+	}
+	switch {
+	case len(head) < 3 || !segmentName(head[:3]):
+		return fail(0, "the line does not begin with a segment name (a capital letter and two capital letters or digits)")
+	case len(head) > 3 && head[3] != s.d.Field && head[3] != '\r' && head[3] != '\n':
+		return fail(3, "no field separator after the segment name")
+	case s.segs > 0 && string(head[:3]) == "MSH":
+		return fail(0, "a second MSH: send one message per frame")
+	}
+	return string(head[:3]), nil
 }
 
 // special takes a byte that separates or ends. It has been looked at and is the next one.
