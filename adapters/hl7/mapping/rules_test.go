@@ -1,7 +1,9 @@
 package mapping_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -269,6 +271,38 @@ func TestSetChoosesBySender(t *testing.T) {
 		_, err := mapping.NewSet(standard, mapping.Choice{Sender: bad, Mapper: standard})
 		assert.ErrorIs(t, err, mapping.ErrSender, bad)
 	}
+}
+
+// TestOneMapperForManyGoroutines: documents of different size take turns, and nothing of one
+// message shows in another.
+func TestOneMapperForManyGoroutines(t *testing.T) {
+	var report mapping.Report
+	small := parse(t, "format: 1\nname: s\nversion: \"1\"\nidentifiers: {fields: [{path: ZID-1}]}\nevents: {\"*\": {author: PV1-7}}\n")
+	set, err := mapping.NewSet(mapping.NewMapper(nil, mapping.Options{Unmapped: report.Note}),
+		mapping.Choice{Sender: "S|*", Mapper: mapping.NewMapper(small, mapping.Options{})})
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			for i := range 100 {
+				sender, id := []string{"A", "S"}[i%2], fmt.Sprintf("%d-%d", n, i)
+				raw := "MSH|^~\\&|" + sender + "|H|E|H|2026||ADT^A01|" + id + "|P|2.5\rPID|1||" + id + "||" + id + "||1980|?\rPV1|1|I|" + id + "||||" + id + "\r"
+				r, err := set.Map(mapping.Source{Raw: []byte(raw), HospitalNumber: 1, HospitalMSP: "H", ReceivedAt: time.UnixMilli(1)})
+				if !assert.NoError(t, err) || !assert.Equal(t, id, r.Author) {
+					return
+				}
+				if sender == "S" {
+					assert.Empty(t, r.Patient.Identifiers)
+					assert.Empty(t, r.Metadata)
+					continue
+				}
+				assert.Equal(t, id, r.Patient.Identifiers[0].Value)
+				assert.Equal(t, id, r.Metadata["department"])
+			}
+		})
+	}
+	group.Wait()
+	assert.Equal(t, 400, report.Total())
 }
 
 func TestCompare(t *testing.T) {
