@@ -162,11 +162,13 @@ func freeAddr(t *testing.T) string {
 // TestInteropNodeClients: clients that others wrote send to the running bridge, over MLLP
 // and TLS, in UTF-8 and GB18030, one message, many, and a batch.
 func TestInteropNodeClients(t *testing.T) {
-	dir, pki, secure := nodeFolder(t), newPKI(t), freeAddr(t)
+	dir, pki, secure, ledger := nodeFolder(t), newPKI(t), freeAddr(t), freeAddr(t)
 	s := w.up(t, 1, func(c *config.Config) {
 		own := c.HL7.Listeners[0]
 		c.HL7.Listeners[0].ApplicationAck = config.AckSealed
 		own.Name, own.Addr, own.TLS = "secure", secure, config.TLS{Cert: pki.cert, Key: pki.key, ClientCA: pki.ca}
+		c.HL7.Listeners = append(c.HL7.Listeners, own)
+		own.Name, own.Addr, own.TLS, own.ApplicationAck = "ledger", ledger, config.TLS{}, config.AckAnchored
 		c.HL7.Listeners = append(c.HL7.Listeners, own)
 	})
 	for i, c := range []struct {
@@ -175,14 +177,16 @@ func TestInteropNodeClients(t *testing.T) {
 		job  nodeJob
 		mode string // of MSH-15 to MSH-17
 		cs   string // MSH-18
+		told string // stage that the trail has when the answer is there
 	}{
-		{"node-hl7-client", s.mllp(), nodeJob{Library: "node-hl7-client"}, "||||", "UNICODE UTF-8"},
-		{"medplum", s.mllp(), nodeJob{Library: "medplum"}, "||||", "UNICODE UTF-8"},
-		{"medplum GB18030", s.mllp(), nodeJob{Library: "medplum", Charset: "gb18030"}, "||||", "GB18030"},
-		{"medplum GB18030 by the endpoint", s.mllp(), nodeJob{Library: "medplum", Charset: "gb18030"}, "||||", ""},
-		{"medplum awaits the sealed record", s.mllp(), nodeJob{Library: "medplum", Both: true}, "|AL|AL||", "UNICODE UTF-8"},
-		{"node-hl7-client TLS", secure, nodeJob{Library: "node-hl7-client", TLS: pki.client()}, "||||", "UNICODE UTF-8"},
-		{"medplum TLS GB18030", secure, nodeJob{Library: "medplum", Charset: "gb18030", TLS: pki.client()}, "||||", "GB18030"},
+		{"node-hl7-client", s.mllp(), nodeJob{Library: "node-hl7-client"}, "||||", "UNICODE UTF-8", ""},
+		{"medplum", s.mllp(), nodeJob{Library: "medplum"}, "||||", "UNICODE UTF-8", ""},
+		{"medplum GB18030", s.mllp(), nodeJob{Library: "medplum", Charset: "gb18030"}, "||||", "GB18030", ""},
+		{"medplum GB18030 by the endpoint", s.mllp(), nodeJob{Library: "medplum", Charset: "gb18030"}, "||||", "", ""},
+		{"medplum awaits the sealed record", s.mllp(), nodeJob{Library: "medplum", Both: true}, "|AL|AL||", "UNICODE UTF-8", "stored"},
+		{"medplum awaits the anchored record", ledger, nodeJob{Library: "medplum", Both: true}, "|AL|AL||", "UNICODE UTF-8", "anchored"},
+		{"node-hl7-client TLS", secure, nodeJob{Library: "node-hl7-client", TLS: pki.client()}, "||||", "UNICODE UTF-8", ""},
+		{"medplum TLS GB18030", secure, nodeJob{Library: "medplum", Charset: "gb18030", TLS: pki.client()}, "||||", "GB18030", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for n := range 3 {
@@ -195,10 +199,8 @@ func TestInteropNodeClients(t *testing.T) {
 			for n, a := range answers {
 				assert.Equal(t, []string{"AA", fmt.Sprintf("NODE-%d-%d", i, n)}, []string{a.Code, a.Control}, "%s", a.Text)
 			}
-			if c.job.Both {
-				eventually(t, "the record is stored", func() bool {
-					return bytes.Contains(s.must(t, "trace", answers[0].Control, "--json"), []byte(`"stored"`))
-				})
+			if c.told != "" {
+				assert.Contains(t, string(s.must(t, "trace", answers[0].Control, "--json")), `"`+c.told+`"`)
 			}
 		})
 	}
