@@ -20,9 +20,11 @@ type Mapping interface {
 	Knows(kind string) bool
 }
 
-// rankOf orders the types of numbers by how steady they are over a patient's messages.
+// rankOf orders the types of numbers by how steady they are over a patient's messages. The
+// hospital's own number comes first: results often bear nothing else, and have to keep
+// their place behind the registration that tells whose number it is.
 var rankOf = map[record.IdentifierType]int{
-	record.ResidentID: 0, record.LocalPatient: 1, record.MedicalNo: 2, record.HealthCard: 3,
+	record.LocalPatient: 0, record.ResidentID: 1, record.MedicalNo: 2, record.HealthCard: 3,
 	record.InsuranceNo: 4, record.Passport: 5, record.TravelPermit: 6, record.InpatientNo: 7, record.OutpatientNo: 8,
 }
 

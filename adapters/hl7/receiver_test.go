@@ -202,13 +202,14 @@ func TestRoutingHintIsSteady(t *testing.T) {
 	msg := func(pid3 string) []byte {
 		return []byte("MSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.5\rPID|1||" + pid3 + "\r")
 	}
-	for _, ids := range []string{"7^^^H^PI", "7^^^H^PI~Z1^^^H^IP", "M2^^^H^OP~7^^^H^PI"} {
+	for _, ids := range []string{"7^^^H^PI", "7^^^H^PI~Z1^^^H^IP", "M2^^^H^OP~7^^^H^PI", "11010519491231002X^^^^NI~7^^^H^PI"} {
 		handle(t, r, msg(ids))
 	}
 	handle(t, r, msg(""))
 	assert.Equal(t, s.submitted[0].RoutingHint, s.submitted[1].RoutingHint)
 	assert.Equal(t, s.submitted[0].RoutingHint, s.submitted[2].RoutingHint)
-	assert.Equal(t, "none", s.submitted[3].RoutingHint)
+	assert.Equal(t, s.submitted[0].RoutingHint, s.submitted[3].RoutingHint)
+	assert.Equal(t, "none", s.submitted[4].RoutingHint)
 }
 
 func FuzzReceiver(f *testing.F) {
