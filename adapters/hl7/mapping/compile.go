@@ -26,7 +26,8 @@ type program struct {
 	gender      *step
 	kinds       []string
 	known       map[string]bool   // kinds that the document names
-	open        map[string]bool   // codes of which every event is taken
+	open        map[string]bool   // codes of which every event is known
+	codes       map[string]bool   // codes of which any event is known
 	rules       map[string]*rules // by kind, by code, and "*"
 	merges      map[string]hl7.MergeSubject
 	undo        map[string]bool
@@ -79,7 +80,7 @@ func (p *program) knows(kind string) bool {
 	if event {
 		return p.known[kind] || p.open[code]
 	}
-	return code != "*" && p.rules[code] != nil
+	return p.codes[code]
 }
 
 // of returns the rules for a kind.
@@ -104,7 +105,7 @@ type compiler struct {
 // compile checks a complete body as a whole and makes its program.
 func compile(b *body) (*program, Faults) {
 	c := &compiler{body: b, tables: map[string]*lookup{}, p: &program{
-		segments: map[string]int{}, known: map[string]bool{}, open: map[string]bool{}, rules: map[string]*rules{},
+		segments: map[string]int{}, known: map[string]bool{}, open: map[string]bool{}, codes: map[string]bool{}, rules: map[string]*rules{},
 		merges: map[string]hl7.MergeSubject{}, undo: map[string]bool{}, pairs: map[string]bool{},
 		types: typesOf(b.Types), authorities: typesOf(b.Authorities), byBoth: typesOf(b.AuthorityTypes),
 	}}
@@ -259,17 +260,17 @@ func (c *compiler) events() {
 		chain := []*block{c.body.Events["*"], c.body.Events[code]}
 		if event {
 			chain = append(chain, b)
-			c.p.known[kind] = true
+			c.p.known[kind], c.p.codes[code] = true, true
 			if c.p.rules[code] == nil && c.body.Events[code] == nil {
 				c.p.rules[code] = c.rules(code, c.body.Events["*"])
 			}
 		}
 		for _, e := range b.Events {
-			c.p.known[code+"^"+e] = true
+			c.p.known[code+"^"+e], c.p.codes[code] = true, true
 		}
 		c.p.rules[kind] = c.rules(kind, chain...)
-		if !event && len(b.Events) == 0 {
-			c.p.open[code] = true
+		if !event && b.Events == nil {
+			c.p.open[code], c.p.codes[code] = true, true
 			c.p.kinds = append(c.p.kinds, code)
 		}
 	}

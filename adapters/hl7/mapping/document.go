@@ -83,7 +83,7 @@ type fact struct {
 
 // block holds the rules of one message code or event. A fact that is nil is taken away.
 type block struct {
-	Events   []string         `json:"events,omitempty"`
+	Events   []string         `json:"events"` // those that are known: nil all, empty none
 	Facts    map[string]*fact `json:"facts"`
 	Metadata map[string]*fact `json:"metadata"`
 }

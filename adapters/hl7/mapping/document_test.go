@@ -42,11 +42,11 @@ func TestKindsOfTheStandard(t *testing.T) {
 	d := mapping.Default()
 	promised := "ADT^A01 ADT^A13 ADT^A28 ADT^A31 ADT^A34 ADT^A40 ADT^A47 ADT^A18 ADT^A35 ADT^A36 ADT^A41 ADT^A45 ADT^A49 ADT^A50 ADT^A51 ADT^A37 " +
 		"ORU^R01 ORU^R30 ORU^R32 ORM^O01 OML^O21 OML^O33 OML^O35 OMP^O09 RDE^O11 RDE^O25 RDS^O13 RAS^O17 OMG^O19 MDM^T01 MDM^T11 " +
-		"SIU^S12 SIU^S26 DFT^P03 DFT^P11 VXU^V04 BAR^P01 BAR^P12 MFN^M02 QRY^A19 QBP^Q22 REF^I12"
+		"SIU^S12 SIU^S26 DFT^P03 DFT^P11 VXU^V04 BAR^P01 BAR^P12 MFN^M02 REF^I12"
 	for _, kind := range strings.Fields(promised) {
 		assert.True(t, d.Knows(kind), kind)
 	}
-	for _, kind := range []string{"ADT^A99", "ZZZ^Z01", "*", "", "ZZZ", "MDM^T12"} {
+	for _, kind := range []string{"ADT^A99", "ZZZ^Z01", "*", "", "ZZZ", "MDM^T12", "QBP^Q22", "QBP", "QRY^A19"} {
 		assert.False(t, d.Knows(kind), kind)
 	}
 	for _, code := range []string{"ADT", "ORU", "VXU"} {

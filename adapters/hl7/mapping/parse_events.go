@@ -121,7 +121,8 @@ func (r *bodyReader) metadata(n *yaml.Node, key string) map[string]*fact {
 	return out
 }
 
-// eventList reads the events of a message code; A01-A13 stands for all between.
+// eventList reads the events of a message code that are known, maybe none; A01-A13 stands
+// for all between.
 func (r *bodyReader) eventList(n *yaml.Node, key string) []string {
 	texts, at := r.list(n, key)
 	var out []string
@@ -133,7 +134,7 @@ func (r *bodyReader) eventList(n *yaml.Node, key string) []string {
 		out = append(out, list...)
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return append([]string{}, slices.Compact(out)...)
 }
 
 // expandKinds reads "*", "ADT", "ADT^A01" or "MDM^T09,T10".
