@@ -32,11 +32,39 @@ func (c *converter) msh(s seg) {
 	kind := c.msg.Header()
 	h.Set("eventCoding", eventCoding(kind.MessageCode, kind.TriggerEvent, kind.Structure))
 	c.activity = tree.New("coding", []any{h.Get("eventCoding")})
-	app, to, network := hd(s.f(3).c), hd(s.f(5).c), hd(s.f(25).c)
+	c.sender(s)
+	c.destinations(s)
+	c.bundle.Set("identifier", tree.New("value", s.f(10).text()))
+	if s.f(7).has() && c.setInstant(c.bundle.Object, "timestamp", s.f(7)) {
+		c.recorded = c.bundle.Text("timestamp")
+	}
+	if code := s.f(11).text(); code != "" {
+		h.Set("meta", tree.New("tag", []any{tree.Code(hl7Table+"0103", code, "")}))
+	}
+	if lang := s.f(19).peek(); len(lang) == 2 || len(lang) == 5 {
+		s.f(19).c(1).done()
+		h.Set("language", strings.ReplaceAll(strings.ToLower(lang[:2])+lang[2:], "_", "-"))
+	}
+}
+
+// sender is the facility of MSH-4, or the organisation of MSH-22, and the application.
+func (c *converter) sender(s seg) {
 	c.facility = c.facilityOf(hd(s.f(4).c))
 	if c.facility == nil {
 		c.facility = c.organization(s.f(22))
 	}
+	if country := s.f(17).peek(); country != "" && c.facility != nil {
+		s.f(17).c(1).done()
+		c.facility.Add("address", tree.New("country", country))
+	}
+	c.header.Set("sender", c.facility.Ref())
+	c.header.Set("source", c.endpoint(hd(s.f(3).c), hd(s.f(24).c)))
+}
+
+// destinations are the receiving application and, where it is another, the network on the
+// way there.
+func (c *converter) destinations(s seg) {
+	h, to, network := c.header, hd(s.f(5).c), hd(s.f(25).c)
 	receiver := c.facilityOf(hd(s.f(6).c))
 	if receiver == nil {
 		receiver = c.organization(s.f(23))
@@ -49,25 +77,8 @@ func (c *converter) msh(s seg) {
 		d.Set("receiver", receiver.Ref())
 		h.Add("destination", d)
 	}
-	if !network.empty() && network != to { // the network on the way there
+	if !network.empty() && network != to {
 		h.Add("destination", c.endpoint(network, network))
-	}
-	if country := s.f(17).peek(); country != "" && c.facility != nil {
-		s.f(17).c(1).done()
-		c.facility.Add("address", tree.New("country", country))
-	}
-	h.Set("sender", c.facility.Ref())
-	h.Set("source", c.endpoint(app, hd(s.f(24).c)))
-	c.bundle.Set("identifier", tree.New("value", s.f(10).text()))
-	if s.f(7).has() && c.setInstant(c.bundle.Object, "timestamp", s.f(7)) {
-		c.recorded = c.bundle.Text("timestamp")
-	}
-	if code := s.f(11).text(); code != "" {
-		h.Set("meta", tree.New("tag", []any{tree.Code(hl7Table+"0103", code, "")}))
-	}
-	if lang := s.f(19).peek(); len(lang) == 2 || len(lang) == 5 {
-		s.f(19).c(1).done()
-		h.Set("language", strings.ReplaceAll(strings.ToLower(lang[:2])+lang[2:], "_", "-"))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -117,7 +118,7 @@ func empty(v any) bool {
 	case nil:
 		return true
 	case string:
-		return strings.TrimSpace(v) == ""
+		return strings.IndexFunc(v, written) < 0
 	case Number:
 		return v == ""
 	case Raw:
@@ -133,6 +134,9 @@ func empty(v any) bool {
 	}
 	return false
 }
+
+// written reports a character that appendString writes as more than a blank.
+func written(r rune) bool { return r >= ' ' && !unicode.IsSpace(r) }
 
 func allEmpty[T any](list []T) bool {
 	for _, v := range list {

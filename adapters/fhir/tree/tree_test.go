@@ -12,7 +12,7 @@ import (
 
 func TestObject(t *testing.T) {
 	later := tree.New()
-	o := tree.New("b", "first", "a", 1, "empty", "", "blank", "  ", "none", nil, "later", later)
+	o := tree.New("b", "first", "a", 1, "empty", "", "blank", "  ", "control", "\x00 \x1f", "none", nil, "later", later)
 	o.Set("list", []any{"x", "", nil, tree.New(), 2}).Set("texts", []string{"", "y"}).Set("objects", []*tree.Object{nil, tree.New("k", true)})
 	o.Set("gone", []any{"", tree.New("x", "")}).Set("number", tree.Number("5.60")).Set("raw", tree.Raw(`{"x":[1]}`)).Set("no", false)
 	o.Add("added", "1", "", tree.New()).Add("added", "2").Add("never", "")
