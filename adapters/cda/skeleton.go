@@ -1,10 +1,6 @@
 package cda
 
-import (
-	"bytes"
-
-	"github.com/emrbridge/emrbridge/adapters/cda/safexml"
-)
+import "github.com/emrbridge/emrbridge/adapters/cda/safexml"
 
 // longText is the length from which on text is left out of a skeleton, in bytes.
 const longText = 4 << 10
@@ -26,7 +22,7 @@ func Skeleton(d *Document, limit int) []byte {
 		return out
 	}
 	root := d.source.Root
-	return append(bytes.Clone(d.source.Text[root.Start:body.Start]), d.source.Text[body.End:root.End]...)
+	return []byte(d.source.Text[root.Start:body.Start] + d.source.Text[body.End:root.End])
 }
 
 // withoutLongText copies the text around long text nodes. The declaration of another

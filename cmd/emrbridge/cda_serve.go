@@ -160,7 +160,7 @@ func (s *site) hipService(ctx context.Context, group *errgroup.Group, in *intake
 	}
 	cfg := hip.Config{
 		Partner: partners, Mapper: hip.NewMapper(m), AcceptOthers: c.AcceptOthers, KeepRegistration: c.KeepRegistration, Self: c.Self,
-		Limits: safexml.Limits{Bytes: int(c.MaxBody)},
+		Limits: safexml.Limits{Bytes: int(c.MaxBody)}, Now: func() time.Time { return time.Now().In(s.config.Location()) },
 		Submit: submit,
 		Quarantine: func(ctx context.Context, r hip.Refused) error {
 			_, err := s.quarantine.Put(ctx, intake.Refused{Raw: r.Raw, Code: r.Code, Reason: r.Reason, Stage: hipStage,

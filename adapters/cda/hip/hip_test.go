@@ -57,7 +57,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 }
 
 func (r *rig) say(text string) (code, detail string, what Outcome, whole string) {
-	reply, what := r.Handle(context.Background(), []byte(text), "peer")
+	reply, what := r.Handle(context.Background(), text, "peer")
 	x, err := safexml.Parse(reply, safexml.Encoding{}, safexml.Limits{})
 	if err != nil {
 		return "", err.Error(), what, string(reply)

@@ -59,7 +59,7 @@ func Registered(raw []byte, e safexml.Encoding, p Partner, l safexml.Limits) (d 
 // PatientOf returns the person that a PatientInfoRegister or Update is about. raw is the
 // text of the message as it was submitted, UTF-8.
 func PatientOf(raw []byte, l safexml.Limits) (cda.Patient, error) {
-	m, err := readMessage(raw, l)
+	m, err := readMessage(string(raw), l)
 	if err != nil {
 		return cda.Patient{}, err
 	}

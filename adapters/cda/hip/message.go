@@ -24,8 +24,8 @@ type message struct {
 
 // readMessage reads the text of a message, which was decoded with its envelope, so that an
 // encoding declared in it does not count.
-func readMessage(text []byte, l safexml.Limits) (*message, error) {
-	x, err := safexml.Parse(text, safexml.Encoding{Default: "UTF-8", Force: true}, l)
+func readMessage(text string, l safexml.Limits) (*message, error) {
+	x, err := safexml.ParseText(text, l)
 	if err != nil {
 		return nil, err
 	}

@@ -1,16 +1,18 @@
 package hip
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // ServerConfig says how calls come in. Zero fields take the defaults.
@@ -23,9 +25,13 @@ type ServerConfig struct {
 	TLS *tls.Config
 	// MaxBody bounds a call in bytes; default 64 MiB.
 	MaxBody int64
-	// MaxConcurrent bounds the calls that are worked on at one time, each of which holds its
-	// message in memory; default 16. Others wait, up to Timeout.
+	// MaxConcurrent bounds the calls that are worked on at one time; default 16. Others wait,
+	// up to Timeout.
 	MaxConcurrent int
+	// MaxInFlight bounds the bytes of all calls that are worked on at one time, each of which
+	// takes about four times its size in memory; default MaxBody. Calls that do not tell their
+	// length count as MaxBody.
+	MaxInFlight int64
 	// Timeout bounds one call from its first byte to its answer; default 60 s.
 	Timeout time.Duration
 	// ResultElement is the name of the element in the response; default "payload".
@@ -47,6 +53,7 @@ type Server struct {
 	c    ServerConfig
 	http *http.Server
 	busy chan struct{}
+	load *semaphore.Weighted
 }
 
 // NewServer returns a server; Serve starts it.
@@ -63,13 +70,14 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.MaxConcurrent <= 0 {
 		c.MaxConcurrent = 16
 	}
+	c.MaxInFlight = max(c.MaxInFlight, c.MaxBody)
 	if c.Timeout <= 0 {
 		c.Timeout = time.Minute
 	}
 	if c.ResultElement == "" {
 		c.ResultElement = "payload"
 	}
-	s := &Server{c: c, busy: make(chan struct{}, c.MaxConcurrent)}
+	s := &Server{c: c, busy: make(chan struct{}, c.MaxConcurrent), load: semaphore.NewWeighted(c.MaxInFlight)}
 	mux := http.NewServeMux()
 	mux.Handle(c.Path, s)
 	s.http = &http.Server{Handler: mux, TLSConfig: c.TLS, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: c.Timeout,
@@ -146,6 +154,15 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many calls at a time; try again", http.StatusServiceUnavailable)
 		return
 	}
+	weight := r.ContentLength
+	if weight < 0 || weight > s.c.MaxBody {
+		weight = s.c.MaxBody
+	}
+	if err := s.load.Acquire(ctx, weight); err != nil {
+		http.Error(w, "too many calls at a time; try again", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.load.Release(weight)
 	reply, status, kind, seen := s.answer(ctx, w, r)
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(status)
@@ -180,6 +197,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 		return f.envelope(), status, contentType(f.soap), seen
 	}
+	body = nil //nolint:ineffassign,wastedassign // the message stands in the text of the envelope; let the bytes go
 	text, outcome := s.c.Service.Handle(ctx, env.message, r.RemoteAddr)
 	seen.Outcome = outcome
 	return env.answer(text, s.c.ResultElement), http.StatusOK, contentType(env.soap), seen
@@ -201,7 +219,9 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, string, e
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, "", &fault{soap: soap11, reason: "compressed calls are not taken"}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.c.MaxBody))
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), s.c.MaxBody)+bytes.MinRead))
+	_, err = buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.c.MaxBody))
+	body := buf.Bytes()
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

@@ -129,17 +129,18 @@ const (
 	Failed   Outcome = "failed"   // AE, may be sent again
 )
 
-// Handle takes the text of one message, as UTF-8, and returns the answer as a message.
-func (s *Service) Handle(ctx context.Context, text []byte, peer string) (reply []byte, what Outcome) {
+// Handle takes the text of one message and returns the answer as a message.
+func (s *Service) Handle(ctx context.Context, text, peer string) (reply []byte, what Outcome) {
 	a, what := s.handle(ctx, text, peer)
 	return a.message(s.c.NewID(), s.c.Self, s.c.Now()), what
 }
 
-func (s *Service) handle(ctx context.Context, text []byte, peer string) (*answer, Outcome) {
+func (s *Service) handle(ctx context.Context, text, peer string) (*answer, Outcome) {
 	at := s.c.Now()
-	in := Refused{Raw: text, Peer: peer, ReceivedAt: at}
+	in := Refused{Peer: peer, ReceivedAt: at}
 	m, err := readMessage(text, s.c.Limits)
 	if err != nil {
+		in.Raw = []byte(text)
 		return s.refuse(ctx, in, nil, refuse("UNREADABLE", "%s", err.Error()))
 	}
 	in.Sender, in.ControlID, in.Kind = short(m.sender), short(m.id.Extension), m.kind()
@@ -187,6 +188,9 @@ func (s *Service) refuse(ctx context.Context, in Refused, m *message, err error)
 		r = &refusal{code: "FAILED", reason: err.Error()}
 	}
 	in.Code, in.Reason = r.code, r.reason
+	if in.Raw == nil && m != nil {
+		in.Raw = []byte(m.doc.Text)
+	}
 	if err := s.c.Quarantine(ctx, in); err != nil && s.c.QuarantineFailed != nil {
 		s.c.QuarantineFailed(in, err)
 	}
@@ -231,7 +235,7 @@ func (s *Service) seal(ctx context.Context, m *message, in Refused) (*answer, Ou
 	if in.ControlID == "" {
 		return s.refuse(ctx, in, m, refuse("NO_ID", "the message has no id"))
 	}
-	sub := Submission{Raw: in.Raw, Sender: in.Sender, ControlID: in.ControlID, Kind: in.Kind, MediaType: MediaType, Charset: "UTF-8",
+	sub := Submission{Raw: []byte(m.doc.Text), Sender: in.Sender, ControlID: in.ControlID, Kind: in.Kind, MediaType: MediaType, Charset: "UTF-8",
 		Peer: in.Peer, ReceivedAt: in.ReceivedAt}
 	roots := s.c.Partner(m.sender).Rules.Roots
 	sub.RoutingHint = hl7.RoutingHint(s.c.Mapper.subject(m, roots).numbers)

@@ -24,7 +24,7 @@ type envelope struct {
 	namespace string // of the operation element
 	qualified bool   // the parameters are in that namespace
 	action    string
-	message   []byte // text of the message, UTF-8
+	message   string // text of the message
 }
 
 // fault is an error that is answered with a SOAP fault: the call itself is wrong, so that
@@ -84,7 +84,7 @@ func (e *envelope) parameters(x *safexml.Document, call *safexml.Node) error {
 			e.message = messageText(x, p)
 		}
 	}
-	if !found || len(bytes.TrimSpace(e.message)) == 0 {
+	if !found || strings.TrimSpace(e.message) == "" {
 		return &fault{soap: e.soap, reason: "the call has no message"}
 	}
 	return nil
@@ -92,11 +92,11 @@ func (e *envelope) parameters(x *safexml.Document, call *safexml.Node) error {
 
 // messageText returns the message: the text of the parameter (CDATA or escaped), or the
 // markup of the element that stands in it unescaped.
-func messageText(x *safexml.Document, p *safexml.Node) []byte {
+func messageText(x *safexml.Document, p *safexml.Node) string {
 	if children := p.Elements(); len(children) == 1 && strings.TrimSpace(textOf(p)) == "" {
-		return bytes.Clone(x.Text[children[0].Start:children[0].End])
+		return x.Text[children[0].Start:children[0].End]
 	}
-	return []byte(strings.TrimLeft(p.Content(), " \t\r\n\ufeff"))
+	return strings.TrimLeft(p.Content(), " \t\r\n\ufeff")
 }
 
 func textOf(n *safexml.Node) string {

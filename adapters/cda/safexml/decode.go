@@ -90,7 +90,7 @@ func plainName(cs hl7.Charset) string {
 func charsetFault(raw []byte, name string, err error) error {
 	e := &Error{Kind: Charset, Problem: fmt.Sprintf("the bytes are not %s", name)}
 	if c, ok := err.(*hl7.CharsetError); ok && c.Offset >= 0 { //nolint:errorlint // the concrete type is documented
-		e.Line, e.Column = position(raw, c.Offset)
+		e.Line, e.Column = position(string(raw[:min(c.Offset, len(raw))]), c.Offset)
 		e.Problem = fmt.Sprintf("the bytes from offset %d are not %s", c.Offset, name)
 	}
 	return e

@@ -1,8 +1,8 @@
 package safexml
 
 import (
-	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -42,9 +42,9 @@ func (e *Error) Error() string {
 }
 
 // position returns line and column of an offset, both from 1.
-func position(text []byte, offset int) (line, column int) {
+func position(text string, offset int) (line, column int) {
 	offset = min(max(offset, 0), len(text))
 	head := text[:offset]
-	start := bytes.LastIndexByte(head, '\n') + 1
-	return bytes.Count(head, []byte{'\n'}) + 1, utf8.RuneCount(head[start:]) + 1
+	start := strings.LastIndexByte(head, '\n') + 1
+	return strings.Count(head, "\n") + 1, utf8.RuneCountInString(head[start:]) + 1
 }

@@ -1,7 +1,6 @@
 package safexml
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -40,7 +39,7 @@ const (
 type Document struct {
 	Root *Node
 	// Text is the document as UTF-8; offsets in nodes count in it.
-	Text []byte
+	Text string
 	// Encoding is the name of the encoding that the bytes were in.
 	Encoding string
 }
@@ -58,10 +57,22 @@ func Parse(raw []byte, e Encoding, l Limits) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseText(string(text), name, l)
+}
+
+// ParseText reads a document that is text already, whatever encoding it declares.
+func ParseText(text string, l Limits) (*Document, error) {
+	if !utf8.ValidString(text) {
+		return nil, &Error{Kind: Charset, Problem: "the text is not UTF-8"}
+	}
+	return parseText(strings.TrimPrefix(text, "\ufeff"), "UTF-8", l.withDefaults())
+}
+
+func parseText(text, name string, l Limits) (*Document, error) {
 	if len(text) > l.Bytes {
 		return nil, &Error{Kind: Limit, Problem: fmt.Sprintf("the document is larger than %d bytes", l.Bytes)}
 	}
-	p := &parser{text: text, src: string(text), limits: l}
+	p := &parser{text: text, limits: l}
 	root, err := p.document()
 	if err != nil {
 		return nil, err
@@ -71,10 +82,9 @@ func Parse(raw []byte, e Encoding, l Limits) (*Document, error) {
 
 // parser walks over the text once. Open elements are a stack through Parent.
 type parser struct {
-	text []byte
-	// src is text as a string, of which names and values are parts: they cost no memory of
-	// their own, and the document stays in memory as long as its nodes.
-	src    string
+	// text is the document. Names and values are parts of it: they cost no memory of their
+	// own, and the document stays in memory as long as its nodes.
+	text   string
 	pos    int
 	limits Limits
 	nodes  int
@@ -165,13 +175,13 @@ func (p *parser) document() (*Node, error) {
 func (p *parser) outside(root *Node) (*Node, error) {
 	rest := p.text[p.pos:]
 	switch {
-	case bytes.HasPrefix(rest, []byte("<!--")):
+	case strings.HasPrefix(rest, "<!--"):
 		return nil, p.comment()
-	case bytes.HasPrefix(rest, []byte("<?")):
+	case strings.HasPrefix(rest, "<?"):
 		return nil, p.instruction()
-	case bytes.HasPrefix(rest, []byte("<!")):
+	case strings.HasPrefix(rest, "<!"):
 		return nil, p.declarationMarkup()
-	case bytes.HasPrefix(rest, []byte("</")):
+	case strings.HasPrefix(rest, "</"):
 		return nil, p.syntax(p.pos, "an end tag without start")
 	case root != nil:
 		return nil, p.syntax(p.pos, "a second root element")
@@ -180,7 +190,7 @@ func (p *parser) outside(root *Node) (*Node, error) {
 }
 
 func (p *parser) declarationMarkup() error {
-	if bytes.HasPrefix(p.text[p.pos:], []byte("<!DOCTYPE")) {
+	if strings.HasPrefix(p.text[p.pos:], "<!DOCTYPE") {
 		return p.fail(Forbidden, p.pos, "a document type declaration is not allowed: neither DTD nor entities are read")
 	}
 	return p.syntax(p.pos, "unknown markup declaration")
@@ -188,14 +198,14 @@ func (p *parser) declarationMarkup() error {
 
 // declaration reads the XML declaration, if there is one.
 func (p *parser) declaration() error {
-	if !bytes.HasPrefix(p.text, []byte("<?xml")) || len(p.text) < 6 || !isSpace(p.text[5]) {
+	if !strings.HasPrefix(p.text, "<?xml") || len(p.text) < 6 || !isSpace(p.text[5]) {
 		return nil
 	}
-	end := bytes.Index(p.text, []byte("?>"))
+	end := strings.Index(p.text, "?>")
 	if end < 0 || end > 4*maxDeclaration {
 		return p.syntax(0, "the XML declaration does not end")
 	}
-	if declared.Find(p.text[:end]) == nil {
+	if !declared.MatchString(p.text[:end]) {
 		return p.syntax(0, "the XML declaration is malformed")
 	}
 	p.pos = end + 2
@@ -238,9 +248,9 @@ func (p *parser) next() (*Node, error) {
 		return nil, p.instruction()
 	case '!':
 		switch {
-		case bytes.HasPrefix(rest, []byte("<!--")):
+		case strings.HasPrefix(rest, "<!--"):
 			return nil, p.comment()
-		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
+		case strings.HasPrefix(rest, "<![CDATA["):
 			return nil, p.cdata()
 		}
 		return nil, p.declarationMarkup()
@@ -250,7 +260,7 @@ func (p *parser) next() (*Node, error) {
 
 func (p *parser) comment() error {
 	start := p.pos
-	end := bytes.Index(p.text[start+4:], []byte("--"))
+	end := strings.Index(p.text[start+4:], "--")
 	if end < 0 {
 		return p.syntax(start, "a comment does not end")
 	}
@@ -275,7 +285,7 @@ func (p *parser) instruction() error {
 	if strings.EqualFold(target, "xml") {
 		return p.syntax(start, "an XML declaration that is not at the very start")
 	}
-	end := bytes.Index(p.text[p.pos:], []byte("?>"))
+	end := strings.Index(p.text[p.pos:], "?>")
 	if end < 0 {
 		return p.syntax(start, "a processing instruction does not end")
 	}
@@ -291,7 +301,7 @@ func (p *parser) instruction() error {
 
 func (p *parser) cdata() error {
 	start := p.pos
-	end := bytes.Index(p.text[start+9:], []byte("]]>"))
+	end := strings.Index(p.text[start+9:], "]]>")
 	if end < 0 {
 		return p.syntax(start, "a CDATA section does not end")
 	}
@@ -300,13 +310,13 @@ func (p *parser) cdata() error {
 		return err
 	}
 	p.pos = to + 3
-	return p.addText(start, p.pos, normalLines(p.src[from:to]))
+	return p.addText(start, p.pos, normalLines(p.text[from:to]))
 }
 
 // characters reads text up to the next tag.
 func (p *parser) characters() error {
 	start := p.pos
-	n := bytes.IndexByte(p.text[start:], '<')
+	n := strings.IndexByte(p.text[start:], '<')
 	if n < 0 {
 		return p.syntax(len(p.text), "the document ends inside an element")
 	}
@@ -315,11 +325,11 @@ func (p *parser) characters() error {
 		return err
 	}
 	raw := p.text[start:end]
-	if i := bytes.Index(raw, []byte("]]>")); i >= 0 {
+	if i := strings.Index(raw, "]]>"); i >= 0 {
 		return p.syntax(start+i, `"]]>" in text`)
 	}
-	value := p.src[start:end]
-	if bytes.IndexByte(raw, '&') >= 0 {
+	value := p.text[start:end]
+	if strings.IndexByte(raw, '&') >= 0 {
 		var err error
 		if value, err = p.resolve(start, normalLines(value)); err != nil {
 			return err
@@ -411,7 +421,7 @@ func (p *parser) checkChars(from, to int) error {
 			i++
 			continue
 		}
-		r, n := utf8.DecodeRune(p.text[i:to])
+		r, n := utf8.DecodeRuneInString(p.text[i:to])
 		if r == 0xfffe || r == 0xffff || r == utf8.RuneError && n < 2 {
 			return p.syntax(i, "the character U+%04X is not allowed", r)
 		}

@@ -1,7 +1,6 @@
 package safexml
 
 import (
-	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -91,7 +90,7 @@ func (p *parser) attribute() error {
 	quote := p.text[p.pos]
 	p.pos++
 	from := p.pos
-	n := bytes.IndexByte(p.text[from:], quote)
+	n := strings.IndexByte(p.text[from:], quote)
 	if n < 0 {
 		return p.syntax(from, "an attribute's value does not end")
 	}
@@ -110,17 +109,17 @@ func (p *parser) attributeValue(from, to int) (string, error) {
 		return "", p.fail(Limit, from, "an attribute's value is longer than %d bytes", p.limits.Value)
 	}
 	raw := p.text[from:to]
-	if i := bytes.IndexByte(raw, '<'); i >= 0 {
+	if i := strings.IndexByte(raw, '<'); i >= 0 {
 		return "", p.syntax(from+i, `"<" in an attribute's value`)
 	}
 	if err := p.checkChars(from, to); err != nil {
 		return "", err
 	}
-	value := p.src[from:to]
-	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\t') >= 0 || bytes.IndexByte(raw, '\r') >= 0 {
+	value := p.text[from:to]
+	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\t') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		value = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ", "\t", " ").Replace(value)
 	}
-	if bytes.IndexByte(raw, '&') < 0 {
+	if strings.IndexByte(raw, '&') < 0 {
 		return value, nil
 	}
 	return p.resolve(from, value)
@@ -262,7 +261,7 @@ func (p *parser) name() (string, error) {
 			p.pos++
 			continue
 		}
-		r, n := utf8.DecodeRune(p.text[p.pos:])
+		r, n := utf8.DecodeRuneInString(p.text[p.pos:])
 		if !nameRune(r, p.pos == start) {
 			break
 		}
@@ -274,7 +273,7 @@ func (p *parser) name() (string, error) {
 	if p.pos-start > p.limits.Name {
 		return "", p.fail(Limit, start, "a name is longer than %d bytes", p.limits.Name)
 	}
-	return p.src[start:p.pos], nil
+	return p.text[start:p.pos], nil
 }
 
 func startsName(s string) bool {
