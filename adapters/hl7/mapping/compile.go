@@ -15,6 +15,7 @@ import (
 // use them, and one set of rules for each kind, with what it inherits. It never changes.
 type program struct {
 	zone        *time.Location
+	forms       []timeForm
 	segments    map[string]int // the segments that rules name, numbered
 	width       []int          // the last field of each that any rule looks at
 	fields      []field
@@ -107,7 +108,7 @@ func compile(b *body) (*program, Faults) {
 	c := &compiler{body: b, tables: map[string]*lookup{}, p: &program{
 		segments: map[string]int{}, known: map[string]bool{}, open: map[string]bool{}, codes: map[string]bool{}, rules: map[string]*rules{},
 		merges: map[string]hl7.MergeSubject{}, undo: map[string]bool{}, pairs: map[string]bool{},
-		types: typesOf(b.Types), authorities: typesOf(b.Authorities), byBoth: typesOf(b.AuthorityTypes),
+		forms: b.TimeForms, types: typesOf(b.Types), authorities: typesOf(b.Authorities), byBoth: typesOf(b.AuthorityTypes),
 	}}
 	if b.Zone != "" {
 		zone, err := time.LoadLocation(b.Zone)

@@ -43,6 +43,7 @@ type body struct {
 	Version        string               `json:"version"`
 	Zone           string               `json:"zone,omitempty"`
 	Charset        string               `json:"charset,omitempty"`
+	TimeForms      []timeForm           `json:"time_forms"`
 	Fields         []field              `json:"fields"`
 	Types          map[string]*string   `json:"types"`
 	Authorities    map[string]*string   `json:"authorities"`

@@ -8,6 +8,9 @@ import "maps"
 func overlay(base, over *body) *body {
 	out := *over
 	out.Zone, out.Charset = or(over.Zone, base.Zone), or(over.Charset, base.Charset)
+	if over.TimeForms == nil {
+		out.TimeForms = base.TimeForms
+	}
 	if over.Fields == nil {
 		out.Fields = base.Fields
 	}

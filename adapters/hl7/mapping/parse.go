@@ -146,6 +146,7 @@ func (r *bodyReader) read(top *yaml.Node) *body {
 		},
 		"zone":        func(v *yaml.Node, key string) { b.Zone = r.zone(v, key) },
 		"charset":     func(v *yaml.Node, key string) { b.Charset = r.charset(v, key) },
+		"time-forms":  r.timeForms,
 		"identifiers": r.identifiers,
 		"patient":     r.patient,
 		"tables":      r.tables,
@@ -182,6 +183,22 @@ func (r *bodyReader) charset(v *yaml.Node, key string) string {
 		r.fault(v, key, "%q is no charset; write for example GB18030 or UTF-8", s)
 	}
 	return s
+}
+
+func (r *bodyReader) timeForms(v *yaml.Node, key string) {
+	r.b.TimeForms = []timeForm{}
+	texts, at := r.list(v, key)
+	if len(texts) > maxSources {
+		r.fault(v, key, "more than %d forms", maxSources)
+		return
+	}
+	for i, text := range texts {
+		f, err := parseTimeForm(text)
+		if err != nil {
+			r.fault(at[i], key, "%q: %v", text, err)
+		}
+		r.b.TimeForms = append(r.b.TimeForms, f)
+	}
 }
 
 // identifierTypes are the types that numbers may have.

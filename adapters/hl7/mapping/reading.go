@@ -410,10 +410,14 @@ func (g *reading) time(s *step) record.Time {
 
 // timeAt reads a time; a value that is none is noted as unread.
 func (g *reading) timeAt(src *source, v hl7.Value) (record.Time, bool) {
-	if v.Comp(1).Sub(1).Text() == "" {
+	text := strings.TrimSpace(v.Comp(1).Sub(1).Text())
+	if text == "" {
 		return record.Time{}, false
 	}
 	t, err := v.Time(g.zone)
+	if err != nil {
+		t, err = hl7.ParseTime(g.p.inHL7(text), g.zone)
+	}
 	if err != nil {
 		g.unread = append(g.unread, src.name)
 		return record.Time{}, false
@@ -423,7 +427,7 @@ func (g *reading) timeAt(src *source, v hl7.Value) (record.Time, bool) {
 
 // date reads a day as YYYYMMDD, or the part of it that is known.
 func (g *reading) date(src *source, v hl7.Value) string {
-	text := v.Comp(1).Sub(1).Text()
+	text := g.p.inHL7(strings.TrimSpace(v.Comp(1).Sub(1).Text()))
 	if text == "" {
 		return ""
 	}

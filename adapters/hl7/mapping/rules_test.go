@@ -212,6 +212,33 @@ events:
 	assert.Empty(t, mapWith(t, doc, head("QBP^Q22")+"PID|1||1\rPV1|1|I|||||D1^王\r").Author)
 }
 
+func TestTimesThatAreNotOfHL7(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"2026-03-01":           {"2026-03-01", "20260301"},
+		"2026/03/01 08:09":     {"2026-03-01T08:09+08:00", "20260301"},
+		" 2026-03-01 08:09:10": {"2026-03-01T08:09:10+08:00", "20260301"},
+		"2026-03-01T08:09:10":  {"2026-03-01T08:09:10+08:00", "20260301"},
+		"2026-02-30":           {"2026-03-01T10:00:00+08:00", ""},
+		"01/03/2026":           {"2026-03-01T10:00:00+08:00", ""},
+		"2026-3-1":             {"2026-03-01T10:00:00+08:00", ""},
+		"二零二六":                 {"2026-03-01T10:00:00+08:00", ""},
+		"2026年03月01日":          {"2026-03-01T10:00:00+08:00", ""},
+	} {
+		r := mapText(t, head("ADT^A01")+"EVN||"+in+"\rPID|1||1||A||"+in+"\r")
+		assert.Equal(t, want[0], r.EventTime.String(), in)
+		assert.Equal(t, want[1], r.Patient.BirthDate, in)
+		assert.Equal(t, want[1] == "", r.Metadata["unread"] == "EVN-2,PID-7", in)
+	}
+	own := parse(t, preamble+"time-forms: [YYYY年MM月DD日, DD.MM.YYYY]\n")
+	for _, in := range []string{"2026年03月01日", "01.03.2026", "20260301"} {
+		assert.Equal(t, "20260301", mapWith(t, own, head("ADT^A01")+"PID|1||1||A||"+in+"\r").Patient.BirthDate)
+	}
+	for _, bad := range []string{"YYYY-DD", "YY-MM-DD", "MM-DD", "YYYY-MM-DD hh:ss", "YYYY-MM-MM", "YYYY-M-M", "YYYY0MM", strings.Repeat("-", 30) + "YYYY", "''"} {
+		_, err := mapping.Parse([]byte(preamble + "time-forms: [" + bad + "]\n"))
+		assert.ErrorContains(t, err, "line 5: time-forms", bad)
+	}
+}
+
 func TestUnmappedCodes(t *testing.T) {
 	var report mapping.Report
 	m := mapping.NewMapper(nil, mapping.Options{Unmapped: report.Note})
