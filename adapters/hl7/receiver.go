@@ -182,13 +182,16 @@ func (r *Receiver) Take(ctx context.Context, in Incoming) Verdict {
 	if in.Fault != FrameWhole {
 		return r.refuse(ctx, in, faultOfTransport(in))
 	}
+	release, err := r.turn(ctx, in)
+	if err != nil {
+		return r.tryAgain(in, err)
+	}
+	defer release()
 	got, err := r.readAny(ctx, in)
 	var unread *bodyError
 	switch {
 	case errors.As(err, &unread):
-		h, cs, _ := PeekHeader(in.Raw, r.Charset)
-		fault := FaultOf(err)
-		return Verdict{Code: AppError, Fault: &fault, Again: true, Header: h, charset: cs}
+		return r.tryAgain(in, err)
 	case err != nil:
 		return r.refuse(ctx, in, err)
 	}

@@ -26,6 +26,30 @@ const largestBatch = 8 << 20
 // batchesInMemory bounds how many batches from bodies are in memory at a time.
 var batchesInMemory = make(chan struct{}, 2)
 
+// largeAtOnce bounds how many messages in bodies are read and submitted at a time, since
+// their skeletons are in memory meanwhile: MaxSkeleton for each, if senders mean ill.
+var largeAtOnce = make(chan struct{}, 8)
+
+// turn waits until a message in a body may be read; others need not wait. release ends it.
+func (r *Receiver) turn(ctx context.Context, in Incoming) (release func(), err error) {
+	if in.Body == nil {
+		return func() {}, nil
+	}
+	select {
+	case largeAtOnce <- struct{}{}:
+		return func() { <-largeAtOnce }, nil
+	case <-ctx.Done():
+		return nil, &bodyError{context.Cause(ctx)}
+	}
+}
+
+// tryAgain is the verdict on a message that could not be looked at.
+func (r *Receiver) tryAgain(in Incoming, err error) Verdict {
+	h, cs, _ := PeekHeader(in.Raw, r.Charset)
+	fault := FaultOf(err)
+	return Verdict{Code: AppError, Fault: &fault, Again: true, Header: h, charset: cs}
+}
+
 // readLarge is read for a message in a body: it is read once from beginning to end, and
 // what stays of it is read like any other message.
 func (r *Receiver) readLarge(ctx context.Context, in Incoming) (got read, err error) {
