@@ -243,6 +243,7 @@ func TestGB18030AgreesWithTheGeneralCodec(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
+	addOwnMessages(f, func(data []byte) { f.Add(data, uint8(len(data))) })
 	f.Add([]byte(message("医院", "张三", "UTF-8")), uint8(0))
 	f.Add(encode(f, hl7.GB18030, message(trailing(f, '|'), "张三", "GBK")), uint8(1))
 	f.Add([]byte("\xef\xbb\xbfMSH|"), uint8(2))

@@ -70,3 +70,14 @@ func describeMessage(t *testing.T, out *bytes.Buffer, raw []byte) {
 		fmt.Fprintf(out, "   %s\n", i)
 	}
 }
+
+// addOwnMessages gives a fuzz target the messages in testdata/messages as seeds.
+func addOwnMessages(f *testing.F, add func(data []byte)) {
+	files, err := filepath.Glob("testdata/messages/*")
+	require.NoError(f, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		add(data)
+	}
+}

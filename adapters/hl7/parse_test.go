@@ -170,6 +170,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	addOwnMessages(f, func(data []byte) { f.Add(data) })
 	for _, s := range []string{adt, "MSH|^|A\r", "MSH@~#!$@A@B\nPID@1~2\r\n", "\xef\xbb\xbfMSH|^~\\&|\r\rZZZ|\\", "MSH|^~\\\\&|a\nb\rc"} {
 		f.Add([]byte(s))
 	}

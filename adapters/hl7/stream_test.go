@@ -67,6 +67,7 @@ func TestReadMessagesIsBounded(t *testing.T) {
 }
 
 func FuzzSplitMessages(f *testing.F) {
+	addOwnMessages(f, func(data []byte) { f.Add(data) })
 	f.Add([]byte("\x0bMSH|^~\\&|A\rPID|1\r\x1c\rBHS|x\rMSH|\nfoo\r\nBTS|1"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		end := 0

@@ -144,6 +144,7 @@ func TestHeaderFaultsHavePlaces(t *testing.T) {
 }
 
 func FuzzValidate(f *testing.F) {
+	addOwnMessages(f, func(data []byte) { f.Add(data) })
 	for _, s := range []string{adt, typed, validHead + "ORU^R01|1|P|2.5\rOBX|1|NM|||x~1^2\rOBX|2|TM|||25\r", "MSH|^|\rPV1\rPID"} {
 		f.Add([]byte(s))
 	}
