@@ -1,5 +1,5 @@
-// Package hl7 reads HL7 v2 messages in ER7 ("pipe and hat") form, versions 2.1 to 2.8,
-// answers them and maps them to the record model.
+// Package hl7 reads HL7 v2 messages in ER7 ("pipe and hat") form, versions 2.1 to 2.8, and
+// answers them. Package mapping turns them into records.
 //
 // The parser is lossless: a parsed message keeps its bytes and holds only positions in
 // them, so encoding gives back what came in, whatever the message holds (unknown escapes,
@@ -9,7 +9,7 @@
 // The order of work for one frame is fixed, because in the Chinese double-byte charsets
 // the second byte of a character may equal a delimiter:
 //
-//	raw bytes → Decode (whole frame, by MSH-18 or the endpoint's charset) → Parse → Header → Mapper
+//	raw bytes → Decode (whole frame, by MSH-18 or the endpoint's charset) → Parse → Header → mapping
 //
 // Values are reached by path (Message.Get), from outside in (Segment.Field, Value.Comp, …,
 // or with a Cursor), or all of them in one pass (Message.Walk), which is the fast way through
