@@ -22,6 +22,8 @@ type FHIR struct {
 	RateLimit      int              `yaml:"rate_limit"`
 	Timeout        Duration         `yaml:"timeout"`
 	Identifiers    []FHIRIdentifier `yaml:"identifiers"`
+	// SubscriptionHosts may be called by subscriptions; none takes no subscription.
+	SubscriptionHosts []string `yaml:"subscription_hosts"`
 }
 
 // OIDC names the issuer of bearer tokens.

@@ -18,6 +18,7 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir/auth"
 	"github.com/emrbridge/emrbridge/adapters/fhir/index"
 	"github.com/emrbridge/emrbridge/adapters/fhir/rest"
+	"github.com/emrbridge/emrbridge/adapters/fhir/subscription"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
@@ -56,9 +57,17 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 	}
 	s.later(own.Close)
 	submit := s.fhirSubmit(p.Intake)
-	handler, err := s.fhirHandler(own, submit)
+	notices, err := s.newFHIRNotices(ctx, group, p.Outcomes)
 	if err != nil {
 		return err
+	}
+	handler, err := s.fhirHandler(own, submit, notices)
+	if err != nil {
+		return err
+	}
+	if notices != nil {
+		notices.handler = handler
+		group.Go(func() error { notices.keep(ctx); return nil })
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -97,7 +106,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 }
 
 // fhirHandler joins the REST surface to intake, view and guard.
-func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.Submission) error) (*rest.Handler, error) {
+func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.Submission) error, notices *fhirNotices) (*rest.Handler, error) {
 	c := s.config.FHIR
 	authorize, err := fhirAuthorizer(c)
 	if err != nil {
@@ -111,7 +120,13 @@ func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.S
 		return nil, err
 	}
 	limit := guard.Limit{Events: c.RateLimit, Per: time.Second, Burst: 2 * c.RateLimit}
+	rules, written := subscription.Rules{Hosts: c.SubscriptionHosts}, func(index.Entry) {}
+	if notices != nil {
+		written = notices.written
+	}
 	return rest.New(rest.Config{
+		Further:        func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
+		OnWritten:      written,
 		HospitalNumber: s.config.Hospital.Number, HospitalMSP: s.config.Hospital.MSP,
 		Validator: fhir.NewValidator(fhir.ValidatorConfig{Engine: fhirEngine(), Limits: fhirLimits(c)}),
 		Submit:    submit, Index: own, Authorize: authorize,

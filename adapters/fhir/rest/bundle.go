@@ -243,10 +243,10 @@ func (h *Handler) readPart(p *part, bundleID string) error {
 	default:
 		return p.wrong(http.StatusBadRequest, fhir.CodeNotSupported, "the method is not supported in a transaction; allowed are GET, POST, PUT, DELETE")
 	}
-	return p.check()
+	return h.checkPart(p)
 }
 
-func (p *part) check() error {
+func (h *Handler) checkPart(p *part) error {
 	if p.method == http.MethodDelete {
 		if !validID(p.id) {
 			return p.wrong(http.StatusBadRequest, fhir.CodeInvalid, "the request must name Type/id")
@@ -260,6 +260,8 @@ func (p *part) check() error {
 		return p.wrong(http.StatusBadRequest, fhir.CodeInvalid, "the resource is not of the type that the request names")
 	case p.method == http.MethodPut && p.query == "" && (!validID(p.id) || p.resource.Get("id").Str() != p.id):
 		return p.wrong(http.StatusBadRequest, fhir.CodeInvalid, "the id of the resource is not that of the request")
+	case h.cfg.Further(p.resource).Failed():
+		return p.wrong(http.StatusUnprocessableEntity, fhir.CodeNotSupported, h.cfg.Further(p.resource)[0].String())
 	case p.method == http.MethodPut && isPersonal(p.id):
 		return p.wrong(http.StatusBadRequest, fhir.CodeInvalid, "the number of a person may not be an id; use Patient.identifier")
 	}

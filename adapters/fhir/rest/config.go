@@ -79,6 +79,9 @@ type Config struct {
 	Zone              *time.Location // of dates without a zone; nil: UTC
 	// Observe counts what was answered; nil does not. It must not block.
 	Observe func(interaction string, status int, took time.Duration)
+	// Further judges what the validator let pass, and says what this server does not serve; nil
+	// has no more rules.
+	Further func(n *fhir.Node) fhir.Issues
 	// OnWritten is told of each version that was committed, after the fact; nil does not. It must not block.
 	OnWritten func(e index.Entry)
 	// NewID makes ids of resources; nil: random UUIDs.
@@ -124,6 +127,9 @@ func (c *Config) defaults() {
 	number(&c.MaxEntries, 2000)
 	number(&c.PageSize, 50)
 	number(&c.MaxPage, 500)
+	if c.Further == nil {
+		c.Further = func(*fhir.Node) fhir.Issues { return nil }
+	}
 	if c.Zone == nil {
 		c.Zone = time.UTC
 	}

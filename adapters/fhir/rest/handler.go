@@ -261,7 +261,10 @@ func (h *Handler) body(req *request) (*fhir.Resource, error) {
 		return nil, fail(http.StatusBadRequest, fhir.CodeRequired, "the body is empty")
 	}
 	r, issues := h.cfg.Validator.Validate(req.Context(), raw)
-	return r, judged(r, issues)
+	if err := judged(r, issues); err != nil {
+		return r, err
+	}
+	return r, judged(r, h.cfg.Further(r.Root))
 }
 
 // invalid is a body that was judged and found wanting.

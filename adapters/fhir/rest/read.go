@@ -106,6 +106,32 @@ func (h *Handler) show(req *request, e index.Entry) (answer, error) {
 	return a, err
 }
 
+// Current returns the current resources of a type as they are shown, at most limit of them,
+// for the server's own use: what a caller may see is not asked.
+func (h *Handler) Current(ctx context.Context, kind string, limit int) ([]*fhir.Node, error) {
+	page, err := h.cfg.Index.Search(ctx, index.Query{Type: kind, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	c := newContents(h)
+	var out []*fhir.Node
+	for _, e := range page.Entries {
+		text, err := h.content(ctx, e, c)
+		if errors.Is(err, index.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n, err := fhir.Parse(text, fhir.Limits{MaxBytes: len(text)})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
 // unchanged answers If-None-Match and If-Modified-Since (RFC 9110 §13.1).
 func unchanged(r *http.Request, e index.Entry) bool {
 	if tags := r.Header.Get("If-None-Match"); tags != "" {
