@@ -39,7 +39,7 @@ func newBenchCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "out/bench", "folder for figures and plots · 输出目录")
-	cmd.Flags().StringVar(&only, "only", "", "one part alone: crypto, hl7, retrieval, chain · 仅测一项")
+	cmd.Flags().StringVar(&only, "only", "", "one part alone, such as hl7, mllp, large or chain · 仅测一项")
 	cmd.Flags().DurationVar(&o.Span, "span", 20*time.Second, "how long each load runs · 每项时长")
 	cmd.Flags().IntVar(&o.Retrievals, "retrievals", 60, "how often one record is retrieved · 调阅次数")
 	cmd.Flags().DurationVar(&o.BlockInterval, "block-interval", 0, "longest wait before a block is cut; 0: that of devnet · 出块间隔")
