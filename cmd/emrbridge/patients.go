@@ -61,7 +61,7 @@ and tags, never a number. It learns from the messages; what it did not believe i
 患者主索引只保存带密钥的摘要与标识，不保存任何号码。`,
 	}
 	cmd.AddCommand(newPatientsShowCommand(), newPatientsMergesCommand(), newPatientsIncidentsCommand(),
-		newPatientsUnmergeCommand(), newPatientsMergeCommand(), newPatientsRebuildCommand())
+		newPatientsUnmergeCommand(), newPatientsMergeCommand(), newPatientsCheckCommand(), newPatientsRebuildCommand())
 	return cmd
 }
 
