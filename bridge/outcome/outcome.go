@@ -56,10 +56,10 @@ type Hub struct {
 }
 
 // defaultLimit is the most watches at a time.
-const defaultLimit = 100_000
+const defaultLimit = 20_000
 
 // New returns a Hub over the index of the trail. At most limit records are watched at a
-// time; 100,000 if 0.
+// time; 20,000 if 0.
 func New(x index, limit int) *Hub {
 	if limit <= 0 {
 		limit = defaultLimit

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -166,7 +167,7 @@ func (d *ackDesk) owe(id record.ID, l *hl7.Later) error {
 
 // settle waits for the outcome and sends what is owed.
 func (d *ackDesk) settle(id record.ID, send func(context.Context, hl7.Outcome) ([]byte, error)) {
-	outcomes, err := d.outcomes.Watch(d.run, id.String(), d.until)
+	outcomes, err := d.watch(id)
 	if err != nil {
 		d.log.Error("an application acknowledgement cannot be waited for", "record", id.String(), "err", err)
 		d.unanswered(id, codeBusy)
@@ -194,6 +195,24 @@ func (d *ackDesk) settle(id record.ID, send func(context.Context, hl7.Outcome) (
 	}
 	if err != nil {
 		d.log.Error("an application acknowledgement is still owed", "record", id.String(), "err", err)
+	}
+}
+
+// busyPause is how long a debt on the disk waits while too many are waited for.
+const busyPause = 30 * time.Second
+
+// watch waits for its turn where that costs nobody anything but time.
+func (d *ackDesk) watch(id record.ID) (<-chan outcome.Outcome, error) {
+	for {
+		outcomes, err := d.outcomes.Watch(d.run, id.String(), d.until)
+		if d.dir == "" || !errors.Is(err, outcome.ErrBusy) {
+			return outcomes, err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-d.run.Done():
+			return nil, context.Cause(d.run)
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ func sendOne(ctx context.Context, c *mllp.Client, file string, item hl7.Item) (s
 		return line, false
 	}
 	line.ControlID, line.Code, line.Text = reply.ControlID, string(reply.Code), reply.Text
-	line.OK = reply.Code.Accepted()
+	line.OK = reply.Code.Accepted() || reply.Raw == nil // it asked for no answer, or for refusals only
 	return line, true
 }
 

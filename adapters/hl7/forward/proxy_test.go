@@ -104,11 +104,10 @@ func (p *proxy) pump(from, to net.Conn, reset func()) {
 		_ = from.SetReadDeadline(time.Now().Add(wait))
 		frame, err := readAll(r)
 		if ne, ok := err.(net.Error); ok && ne.Timeout() && held != nil && len(frame) == 0 { //nolint:errorlint // as it comes
-			frame, held, err = held, nil, nil
-			_, err = to.Write(frame)
-			if err != nil {
+			if _, err := to.Write(held); err != nil {
 				return
 			}
+			held = nil
 			continue
 		}
 		if err != nil {
@@ -157,7 +156,7 @@ func (p *proxy) pass(to io.Writer, frame []byte, f fault) bool {
 		time.Sleep(2 * time.Millisecond)
 		return false
 	case duplicated:
-		return write(frame) && write(frame)
+		return write(append(frame, frame...))
 	case late:
 		time.Sleep(15 * time.Millisecond)
 	case stalled:

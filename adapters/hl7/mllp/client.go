@@ -40,6 +40,10 @@ type ClientConfig struct {
 	// as long as ApplicationTimeout, default 1 min, and is then the Reply.
 	AwaitApplication   bool
 	ApplicationTimeout time.Duration
+	// SilenceTimeout is how long Send waits for a refusal of a message that asks for an answer
+	// in case of error only (MSH-15 or MSH-16 ER): silence then means that it was taken.
+	// Default 2 s, at most AnswerTimeout.
+	SilenceTimeout time.Duration
 	// Late is told of answers that nobody waits for any more: they are passed over. It must
 	// not call the client. May be nil.
 	Late func(hl7.Answer)
@@ -84,6 +88,8 @@ func Dial(ctx context.Context, addr string, cfg ClientConfig) (*Client, error) {
 	setDefault(&cfg.DialTimeout, 10*time.Second)
 	setDefault(&cfg.AnswerTimeout, 30*time.Second)
 	setDefault(&cfg.ApplicationTimeout, time.Minute)
+	setDefault(&cfg.SilenceTimeout, 2*time.Second)
+	cfg.SilenceTimeout = min(cfg.SilenceTimeout, cfg.AnswerTimeout)
 	setDefault(&cfg.MaxAnswer, 1<<20)
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
@@ -112,7 +118,8 @@ func (c *Client) Close() error { return c.conn.Close() }
 
 // Send sends one message, raw in its own charset, and waits for its acknowledgement. A
 // negative acknowledgement is a Reply, not an error. For a message that asks for no
-// answer (MSH-15 and MSH-16) an empty Reply is returned as soon as it is sent.
+// answer (MSH-15 and MSH-16) an empty Reply is returned as soon as it is sent, for one that
+// asks for refusals only after SilenceTimeout.
 func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	h, _, ok := hl7.PeekHeader(msg, c.cfg.Charset)
 	c.mu.Lock()
@@ -135,7 +142,14 @@ func (c *Client) Send(ctx context.Context, msg []byte) (Reply, error) {
 	if ok && noAnswerAsked(h) {
 		return Reply{Elapsed: time.Since(start)}, nil
 	}
+	quiet := ok && refusalsOnly(h)
+	if quiet {
+		c.conn.until = time.Now().Add(c.cfg.SilenceTimeout)
+	}
 	reply, err := c.await(h, ok, "")
+	if quiet && timedOut(err) && !errors.Is(err, errSilence) {
+		return Reply{Elapsed: time.Since(start)}, nil
+	}
 	if err == nil && c.awaitsApplication(h, ok, reply.Code) {
 		c.conn.until = time.Now().Add(c.cfg.ApplicationTimeout)
 		reply, err = c.await(h, ok, reply.Code)
@@ -157,6 +171,9 @@ const endTime = 100 * time.Millisecond
 func (c *Client) ended() bool {
 	if c.r.br.Buffered() > 0 {
 		return false
+	}
+	if c.conn.Conn.SetReadDeadline(time.Time{}) != nil { // that of the last answer has passed, perhaps
+		return true
 	}
 	secure, isTLS := c.conn.Conn.(*tls.Conn)
 	if !isTLS {
@@ -229,6 +246,12 @@ func answers(a hl7.Answer, h hl7.Header, haveHeader bool) bool {
 
 func noAnswerAsked(h hl7.Header) bool {
 	none := func(s string) bool { return s == "" || s == "NE" }
+	return h.Enhanced() && none(h.AcceptAck) && none(h.ApplicationAck)
+}
+
+// refusalsOnly reports a message that is answered only if it is refused.
+func refusalsOnly(h hl7.Header) bool {
+	none := func(s string) bool { return s == "" || s == "NE" || s == "ER" }
 	return h.Enhanced() && none(h.AcceptAck) && none(h.ApplicationAck)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -164,6 +165,19 @@ func TestClientResetsAConnectionWhoseAnswerIsLate(t *testing.T) {
 	require.ErrorIs(t, <-reset, syscall.ECONNRESET, "so that the late answer reaches nobody")
 }
 
+// An idle connection is still good when the deadline of its last answer has passed.
+func TestClientKeepsAnIdleConnection(t *testing.T) {
+	addr, s, ev := start(t, mllp.Config{Handler: mllp.ForReceiver(accepting(nil))})
+	c := client(t, addr, mllp.ClientConfig{AnswerTimeout: 40 * time.Millisecond})
+	for i := range 3 {
+		_, err := c.Send(t.Context(), adt(fmt.Sprint(i)))
+		require.NoError(t, err)
+		time.Sleep(60 * time.Millisecond)
+	}
+	assert.Equal(t, 1, s.Conns())
+	assert.Equal(t, 1, ev.count(mllp.Opened))
+}
+
 // Some servers close the connection after each answer. The next message must not go out
 // into nowhere.
 func TestClientNoticesThatThePeerHasClosed(t *testing.T) {
@@ -189,4 +203,30 @@ func TestClientNoticesThatThePeerHasClosed(t *testing.T) {
 		_, err = c.Send(t.Context(), adt("9"))
 		require.ErrorIs(t, err, mllp.ErrClosed)
 	}
+}
+
+// A message that asks for refusals only is taken if nothing comes.
+func TestClientTakesSilenceForAYesWhereItIsOne(t *testing.T) {
+	var fail atomic.Bool
+	r := accepting(nil)
+	r.Submit = func(context.Context, hl7.Submission) error {
+		if fail.Load() {
+			return errors.New("full")
+		}
+		return nil
+	}
+	addr, s, _ := start(t, mllp.Config{Handler: mllp.ForReceiver(r)})
+	c := client(t, addr, mllp.ClientConfig{SilenceTimeout: 50 * time.Millisecond})
+	onError := []byte(strings.Replace(both, "|AL|AL", "|ER|NE", 1))
+	reply, err := c.Send(t.Context(), onError)
+	require.NoError(t, err)
+	assert.Empty(t, reply.Code)
+	fail.Store(true)
+	reply, err = c.Send(t.Context(), onError)
+	require.NoError(t, err)
+	assert.Equal(t, hl7.CommitError, reply.Code, "over the same connection")
+	assert.Equal(t, 1, s.Conns())
+	require.NoError(t, s.Close())
+	_, err = c.Send(t.Context(), onError)
+	require.Error(t, err, "an ended connection is no silence")
 }
