@@ -72,6 +72,9 @@ type Config struct {
 	MaxBody    int64
 	Timeout    time.Duration
 	Concurrent int
+	// Large bounds how many bodies of more than 1 MiB, or of unknown length, are in memory at
+	// once; others wait. Default 4.
+	Large int
 	// MaxEntries bounds the entries of a batch or transaction; default 2000.
 	MaxEntries int
 	// PageSize and MaxPage bound _count; defaults 50 and 500.
@@ -124,6 +127,7 @@ func (c *Config) defaults() {
 		}
 	}
 	number(&c.Concurrent, 64)
+	number(&c.Large, 4)
 	number(&c.MaxEntries, 2000)
 	number(&c.PageSize, 50)
 	number(&c.MaxPage, 500)

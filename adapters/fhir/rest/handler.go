@@ -20,6 +20,7 @@ import (
 type Handler struct {
 	cfg   Config
 	slots chan struct{}
+	large chan struct{} // taken by large bodies
 	// conditions are taken before locks, so that two requests never wait for each other.
 	conditions, locks locks
 	prefix            string // path of the base
@@ -35,7 +36,7 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fhir: base: %w", err)
 	}
-	return &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Concurrent), prefix: strings.TrimRight(base.Path, "/")}, nil
+	return &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Concurrent), large: make(chan struct{}, cfg.Large), prefix: strings.TrimRight(base.Path, "/")}, nil
 }
 
 // request is one request on its way.
@@ -95,8 +96,19 @@ func (h *Handler) serve(w http.ResponseWriter, req *request) (answer, error) {
 	_ = http.NewResponseController(w).SetReadDeadline(h.cfg.Now().Add(h.cfg.Timeout)) // a recorder in a test has none
 	req.Request = req.WithContext(ctx)
 	req.Body = http.MaxBytesReader(w, req.Body, h.cfg.MaxBody)
+	if !isGet(req) && (req.ContentLength > largeBody || req.ContentLength < 0) {
+		select {
+		case h.large <- struct{}{}:
+			defer func() { <-h.large }()
+		case <-ctx.Done():
+			return answer{}, ctx.Err()
+		}
+	}
 	return h.route(req, strings.Split(path, "/"))
 }
+
+// largeBody is the length from which on bodies share the slots for large ones, in bytes.
+const largeBody = 1 << 20
 
 // relative takes the path of the base off a request's path.
 func (h *Handler) relative(path string) string {

@@ -431,6 +431,18 @@ func TestLimitsAndScopes(t *testing.T) {
 	assert.Equal(t, "3", r.Header().Get("Retry-After"))
 }
 
+func TestLargeBodiesWaitForEachOther(t *testing.T) {
+	s := newServer(t, func(c *rest.Config) { c.Large = 1 })
+	large := `{"resourceType":"Binary","contentType":"a/b","data":"` + strings.Repeat("AAAA", 300_000) + `"}`
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			assert.Equal(t, http.StatusCreated, s.do("POST", "/Binary", large, "Prefer", "return=minimal").Code)
+		})
+	}
+	wg.Wait()
+}
+
 func TestConcurrentUpdatesGetVersionsOfTheirOwn(t *testing.T) {
 	s := newServer(t, nil)
 	var wg sync.WaitGroup
