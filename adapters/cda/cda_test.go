@@ -243,6 +243,7 @@ func TestMap(t *testing.T) {
 	require.Equal(t, "R-1", r.Metadata["request-form"])
 	require.Equal(t, "上级医师查房记录", r.Metadata["title"])
 	require.NotEmpty(t, r.Metadata["department"])
+	require.Equal(t, "51848-0 11450-4 29548-5 18776-5 10160-0 46209-3", r.Metadata["section-codes"])
 	require.True(t, bytes.Equal(raw, r.Payload))
 	require.Empty(t, r.Metadata["unread"])
 }

@@ -224,8 +224,20 @@ func (g *mapping) document() {
 		g.set("body", strings.TrimSpace("non-xml "+d.NonXML.MediaType))
 	} else if n := len(d.Sections); n > 0 {
 		r.Metadata["sections"] = strconv.Itoa(n)
+		g.set("section-codes", sectionCodes(d.Sections))
 	}
 	g.set("diagnosis-code", firstDiagnosis(d.Sections))
+}
+
+// sectionCodes lists the codes of the sections, as many as fit the envelope.
+func sectionCodes(sections []Section) string {
+	var out strings.Builder
+	for _, s := range sections {
+		if c := s.Code.Code; plainToken(c) && out.Len()+len(c) < maxMetadata && !strings.Contains(out.String(), c) {
+			out.WriteString(" " + c)
+		}
+	}
+	return strings.TrimSpace(out.String())
 }
 
 // related names a related document: by its id, else by the id of its set and its version.

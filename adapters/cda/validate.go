@@ -72,13 +72,13 @@ var ruleSeverity = map[string]Severity{
 	"resident-id": Warning, "gender": Err, "birth": Err, "age": Warning, "code-table": Err, "code-name": Warning,
 	"author": Warning, "custodian": Warning, "custodian-id": Warning, "signer": Warning,
 	"header-part": Warning, "header-extra": Warning, "oid": Err, "timestamp": Err, "body": Err, "section": Warning, "section-code": Warning,
-	"entry-code": Warning, "value": Err, "order": Warning, "many-patients": Warning,
+	"entry-code": Warning, "value": Warning, "order": Warning, "many-patients": Warning,
 	"schema": Err, "statement": Warning, "profile": Err,
 }
 
 // foreignSeverity is the weight that rules have for documents other than those of WS/T 500:
 // their schema fixes the order, and times of persons are less strict in what is published.
-var foreignSeverity = map[string]Severity{"order": Err, "timestamp": Warning}
+var foreignSeverity = map[string]Severity{"order": Err, "timestamp": Warning, "value": Err}
 
 // Validate holds a document against WS/T 500 where it is one, against the header of CDA R2
 // otherwise. The result is in no particular order beyond header before body.

@@ -512,7 +512,7 @@ func FuzzCall(f *testing.F) {
 		c.Quarantine = func(context.Context, Refused) error { return nil }
 	})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		e, err := readEnvelope(body, "", safexml.Limits{Bytes: 1 << 20})
+		e, err := readEnvelope(string(body), "", safexml.Limits{Bytes: 1 << 20})
 		if err != nil {
 			var fl *fault
 			require.ErrorAs(t, err, &fl)

@@ -1,11 +1,11 @@
 package hip
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -193,11 +193,10 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 		seen.Outcome = Rejected
 		if len(body) > 0 {
-			s.c.Service.refuse(ctx, Refused{Raw: body, Peer: r.RemoteAddr, ReceivedAt: s.c.Service.c.Now()}, nil, refuse("ENVELOPE", "%s", f.reason))
+			s.c.Service.refuse(ctx, Refused{Raw: []byte(body), Peer: r.RemoteAddr, ReceivedAt: s.c.Service.c.Now()}, nil, refuse("ENVELOPE", "%s", f.reason))
 		}
 		return f.envelope(), status, contentType(f.soap), seen
 	}
-	body = nil //nolint:ineffassign,wastedassign // the message stands in the text of the envelope; let the bytes go
 	text, outcome := s.c.Service.Handle(ctx, env.message, r.RemoteAddr)
 	seen.Outcome = outcome
 	return env.answer(text, s.c.ResultElement), http.StatusOK, contentType(env.soap), seen
@@ -211,23 +210,23 @@ func contentType(soap string) string {
 }
 
 // body reads a call within its bounds.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, string, error) {
+func (s *Server) body(w http.ResponseWriter, r *http.Request) (body, charset string, err error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "text/xml" && media != "application/soap+xml" && media != "application/xml" {
-		return nil, "", &fault{soap: soap11, reason: "the content type is not that of SOAP (text/xml or application/soap+xml)"}
+		return "", "", &fault{soap: soap11, reason: "the content type is not that of SOAP (text/xml or application/soap+xml)"}
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, "", &fault{soap: soap11, reason: "compressed calls are not taken"}
+		return "", "", &fault{soap: soap11, reason: "compressed calls are not taken"}
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), s.c.MaxBody)+bytes.MinRead))
-	_, err = buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.c.MaxBody))
-	body := buf.Bytes()
+	var text strings.Builder // becomes a string without a copy
+	text.Grow(int(min(max(r.ContentLength, 0), s.c.MaxBody)))
+	_, err = io.Copy(&text, http.MaxBytesReader(w, r.Body, s.c.MaxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, "", &fault{soap: soap11, reason: fmt.Sprintf("the call is larger than %d bytes", s.c.MaxBody)}
+		return "", "", &fault{soap: soap11, reason: fmt.Sprintf("the call is larger than %d bytes", s.c.MaxBody)}
 	case err != nil:
-		return nil, "", &fault{soap: soap11, reason: "the call broke off"}
+		return "", "", &fault{soap: soap11, reason: "the call broke off"}
 	}
-	return body, params["charset"], nil
+	return text.String(), params["charset"], nil
 }

@@ -38,8 +38,8 @@ type fault struct {
 func (f *fault) Error() string { return "hip: " + f.reason }
 
 // readEnvelope reads a SOAP request. Errors are *fault.
-func readEnvelope(body []byte, charset string, l safexml.Limits) (*envelope, error) {
-	x, err := safexml.Parse(body, safexml.Encoding{Default: charset}, l)
+func readEnvelope(body, charset string, l safexml.Limits) (*envelope, error) {
+	x, err := safexml.ParseString(body, safexml.Encoding{Default: charset}, l)
 	if err != nil {
 		return nil, &fault{soap: soap11, reason: "the envelope is no XML that is taken: " + err.Error()}
 	}

@@ -57,6 +57,16 @@ func Decode(raw []byte, e Encoding) (text []byte, name string, err error) {
 	return decodeAs(name, raw)
 }
 
+// isUTF8 reports whether a document that begins with head is in UTF-8 by its own word, or by
+// that of e.
+func isUTF8(head string, e Encoding) bool {
+	name := e.Default
+	if m := declared.FindStringSubmatch(head); m != nil && !e.Force && m[1]+m[2] != "" {
+		name = m[1] + m[2]
+	}
+	return strings.HasPrefix(head, "\ufeff") || strings.HasPrefix(head, "<") && !strings.HasPrefix(head, "<\x00") && (name == "" || strings.EqualFold(name, "UTF-8"))
+}
+
 func decodeAs(name string, raw []byte) ([]byte, string, error) {
 	if strings.HasPrefix(strings.ToUpper(name), "UTF-16") {
 		return nil, name, &Error{Kind: Charset, Line: 1, Column: 1, Problem: "UTF-16 is declared, but the bytes are not UTF-16"}

@@ -13,14 +13,14 @@ type Limits struct {
 	Nodes      int // elements and runs of text; default 2,000,000
 	Attributes int // of one element, with namespace declarations; default 64
 	Name       int // bytes of a name; default 256
-	Value      int // bytes of an attribute's value; default 64 MiB
+	Value      int // bytes of an attribute's value; default as Bytes
 }
 
 func (l Limits) withDefaults() Limits {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&l.Bytes, 64 << 20}, {&l.Depth, 128}, {&l.Nodes, 2_000_000}, {&l.Attributes, 64}, {&l.Name, 256}, {&l.Value, 64 << 20}} {
+	}{{&l.Bytes, 64 << 20}, {&l.Depth, 128}, {&l.Nodes, 2_000_000}, {&l.Attributes, 64}, {&l.Name, 256}, {&l.Value, max(l.Bytes, 64<<20)}} {
 		if *f.field <= 0 {
 			*f.field = f.value
 		}
@@ -58,6 +58,17 @@ func Parse(raw []byte, e Encoding, l Limits) (*Document, error) {
 		return nil, err
 	}
 	return parseText(string(text), name, l)
+}
+
+// ParseString is Parse for bytes that are in a string. A document in UTF-8, as nearly all
+// are, is read where it stands.
+func ParseString(raw string, e Encoding, l Limits) (*Document, error) {
+	l = l.withDefaults()
+	head := raw[:min(len(raw), maxDeclaration)]
+	if len(raw) > l.Bytes || !isUTF8(head, e) || !utf8.ValidString(raw) {
+		return Parse([]byte(raw), e, l)
+	}
+	return parseText(strings.TrimPrefix(raw, "\ufeff"), "UTF-8", l)
 }
 
 // ParseText reads a document that is text already, whatever encoding it declares.
