@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
+	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/record"
 )
 
@@ -64,8 +65,13 @@ func (t *trial) charsetOf(doc *mapping.Document) {
 	}
 }
 
+// recordRules are a mapper, or a mapper for each sender.
+type recordRules interface {
+	Map(src mapping.Source) (*record.Record, error)
+}
+
 // apply maps one message and proves that the record could be sealed.
-func apply(m *mapping.Mapper, in *hl7Opened) (*record.Record, error) {
+func apply(m recordRules, in *hl7Opened) (*record.Record, error) {
 	r, err := m.Map(mapping.Source{Raw: in.raw, Charset: in.charset.String(), HospitalNumber: 1, HospitalMSP: "DRY-RUN", ReceivedAt: time.Now()})
 	if err != nil {
 		return nil, err
@@ -151,32 +157,47 @@ func (r *recordOut) table() string {
 
 func newHL7DryRunCommand() *cobra.Command {
 	var t trial
-	var file string
+	var file, configuration string
 	cmd := &cobra.Command{
-		Use:   "dry-run [--mapping FILE] INPUT…",
+		Use:   "dry-run [--mapping FILE | --config FILE] INPUT…",
 		Short: "Show the record that each message would become · 试运行映射，不写入任何数据",
 		Long: `Reads every message of the files by a mapping and shows the envelope of the record that it would
 become, then the codes that no table has an entry for. Nothing is written or sent. The output holds
-what the messages hold: treat it like them. "-" reads standard input.
+what the messages hold: treat it like them. "-" reads standard input. With --config the mappings are
+those of an installation, chosen by sender.
 
 按映射规则显示每条消息将生成的记录信封，并列出未映射的代码；不写入任何数据。`,
 		Example: "  emrbridge hl7 dry-run --mapping my-hospital.yaml day.hl7",
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, inputs []string) error { return t.dryRun(cmd, file, inputs) },
+		RunE:    func(cmd *cobra.Command, inputs []string) error { return t.dryRun(cmd, file, configuration, inputs) },
 	}
 	cmd.Flags().StringVar(&file, "mapping", "default", "mapping file, or default · 映射文件")
+	cmd.Flags().StringVarP(&configuration, "config", "c", "", "take mappings and zone from a configuration · 采用配置文件中的映射")
+	cmd.MarkFlagsMutuallyExclusive("mapping", "config")
 	t.register(cmd)
 	return cmd
 }
 
-func (t *trial) dryRun(cmd *cobra.Command, file string, inputs []string) error {
-	doc, err := loadMapping(file)
-	if err != nil {
-		return err
+// choose makes the rules of a mapping file, or of a configuration if one is named.
+func (t *trial) choose(file, configuration string, note func(mapping.Unmapped)) (recordRules, error) {
+	if configuration == "" {
+		doc, err := loadMapping(file)
+		if err != nil {
+			return nil, err
+		}
+		t.charsetOf(doc)
+		return t.mapper(doc, note)
 	}
-	t.charsetOf(doc)
+	c, err := config.Load(configuration)
+	if c == nil { // its faults, such as missing key files, do not matter here
+		return nil, err
+	}
+	return loadRules(c, note)
+}
+
+func (t *trial) dryRun(cmd *cobra.Command, file, configuration string, inputs []string) error {
 	var unmapped []mapping.Unmapped // of the message at hand: they come one by one
-	m, err := t.mapper(doc, func(u mapping.Unmapped) { unmapped = append(unmapped, u); t.report.Note(u) })
+	m, err := t.choose(file, configuration, func(u mapping.Unmapped) { unmapped = append(unmapped, u); t.report.Note(u) })
 	if err != nil {
 		return err
 	}
