@@ -104,6 +104,9 @@ func codeOf(what string) fhir.Code {
 // resource the library names its type, Bundle.entry[0].resource.encounter.class.
 func expression(path string) string {
 	parts := strings.Split(strings.TrimPrefix(path, "ContainedResource."), ".")
+	if _, is := schema.FindResource(parts[0]); !is {
+		return "" // a name that is no type could be content
+	}
 	out := parts[:0]
 	nested := false
 	for _, p := range parts {
