@@ -72,8 +72,8 @@ func (c *converter) codeSystem(name, oid string) string {
 var (
 	oidPattern  = regexp.MustCompile(`^[0-2](\.(0|[1-9][0-9]*))+$`)
 	uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	codePattern = regexp.MustCompile(`^\S+( \S+)*$`)
-	uriPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:\S+$`)
+	codePattern = regexp.MustCompile(`^[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*$`)
+	uriPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f]+$`)
 )
 
 // pick maps a code of a table; the code counts as read only if the table has it.

@@ -259,7 +259,8 @@ func TestEncounterStatus(t *testing.T) {
 	}
 }
 
-// FuzzConvert converts whatever parses: never a panic, always JSON whose references resolve.
+// FuzzConvert converts whatever parses: never a panic, always a valid Bundle whose
+// references resolve.
 func FuzzConvert(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.hl7")
 	for _, file := range files {
@@ -282,6 +283,8 @@ func FuzzConvert(f *testing.F) {
 		require.NoError(t, err)
 		_, err = checkBundle(b)
 		require.NoError(t, err)
+		_, issues := judge.Validate(t.Context(), b)
+		require.False(t, issues.Failed(), "%v", issues)
 	})
 }
 

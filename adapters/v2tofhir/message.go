@@ -90,10 +90,19 @@ func eventCoding(code, event, structure string) *tree.Object {
 			display += "^" + part
 		}
 	}
-	if event == "" || !codePattern.MatchString(event) {
-		return tree.New("system", hl7Table+"0076", "code", firstText(code, "ACK"))
+	code, event = token(code), token(event)
+	if event == "" {
+		return tree.New("system", hl7Table+"0076", "code", firstText(code, "ACK"), "display", display)
 	}
 	return tree.Code(hl7Table+"0003", event, display)
+}
+
+// token returns a text that may stand as a FHIR code, "" for any other.
+func token(s string) string {
+	if s = clean(s); !codePattern.MatchString(s) {
+		return ""
+	}
+	return s
 }
 
 // endpoint makes a source or destination of an application and a network address. FHIR

@@ -1,10 +1,9 @@
 package v2tofhir
 
 import (
-	"bytes"
 	"iter"
-	"strings"
 
+	"github.com/emrbridge/emrbridge/adapters/fhir/tree"
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 )
 
@@ -87,8 +86,8 @@ func blank(v hl7.Value) bool {
 			return false
 		}
 	}
-	return !leaf || len(bytes.TrimSpace(v.Raw())) == 0
+	return !leaf || tree.Blank(string(v.Raw()))
 }
 
 // clean trims a text; FHIR strings neither begin nor end with white space.
-func clean(s string) string { return strings.TrimSpace(s) }
+func clean(s string) string { return tree.Trim(s) }

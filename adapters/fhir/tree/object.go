@@ -118,7 +118,7 @@ func empty(v any) bool {
 	case nil:
 		return true
 	case string:
-		return strings.IndexFunc(v, written) < 0
+		return Blank(v)
 	case Number:
 		return v == ""
 	case Raw:
@@ -133,6 +133,14 @@ func empty(v any) bool {
 		return allEmpty(v)
 	}
 	return false
+}
+
+// Blank reports a string of which nothing but blanks would be written.
+func Blank(s string) bool { return strings.IndexFunc(s, written) < 0 }
+
+// Trim cuts blanks, and what would be written as blanks, off both ends of a string.
+func Trim(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return !written(r) })
 }
 
 // written reports a character that appendString writes as more than a blank.

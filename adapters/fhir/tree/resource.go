@@ -3,6 +3,7 @@ package tree
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"unicode"
 )
 
 // Resource is a resource with its id: an Object that begins with resourceType and id.
@@ -119,9 +120,32 @@ func Absent(reason string) *Object {
 	return New("extension", []any{Extension(AbsentReasonURL, "valueCode", reason)})
 }
 
-// Code returns a Coding.
+// Code returns a Coding. What is no code in FHIR (blanks at the ends or twice within, control
+// characters) is its display.
 func Code(system, code, display string) *Object {
+	if !validCode(code) {
+		display, code = firstText(display, code), ""
+	}
 	return New("system", system, "code", code, "display", display)
+}
+
+// validCode reports a string that may stand as a code (FHIR R4 §2.24.0.1).
+func validCode(s string) bool {
+	last := ' '
+	for _, r := range s {
+		if r < ' ' || (unicode.IsSpace(r) && (r != ' ' || last == ' ')) {
+			return false
+		}
+		last = r
+	}
+	return s == "" || last != ' '
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // Concept returns a CodeableConcept with one Coding.
