@@ -124,6 +124,7 @@ func TestPatientsAreJoinedMergedAndParted(t *testing.T) {
 	mine = append(mine, joined)
 	require.Equal(t, texts(mine...), recordsOf(t, asker, resident), "what came before the resident number was known comes along")
 
+	owner.must(t, "patients", "check")
 	merge := his.send("ADT^A40", his.pid("1", ""), "MRG|PATMRG2^^^HIS^PI")
 	mine = append(mine, merge)
 	late := his.send("ORU^R01", his.pid("2", ""), "OBR|1||F3|GLU", "OBX|1|NM|GLU||7.7|mmol/L")
@@ -193,5 +194,6 @@ func requireRebuilt(t *testing.T, owner *site, resident string) {
 	require.NoError(t, os.RemoveAll(filepath.Join(owner.Config.DataDir, "patients")))
 	owner.must(t, "patients", "rebuild")
 	assert.Equal(t, before, show())
+	owner.must(t, "patients", "check", "--repair")
 	owner.start(t)
 }

@@ -40,8 +40,9 @@ var strengths = map[record.IdentifierType]strength{
 	record.OutpatientNo: visit, record.InpatientNo: visit,
 }
 
-// inDoubt is appended to the type of an identifier to give its tag while it is in doubt.
-const inDoubt = "/in-doubt"
+// inDoubt is appended to the type of an identifier, with the record that made it doubtful, to
+// give its tag while it is in doubt.
+const inDoubt = "/in-doubt/"
 
 // identity is one identifier of a record as the index knows it.
 type identity struct {
@@ -162,16 +163,16 @@ type naming struct {
 	registration evidence.Digest // of T_R
 }
 
-// naming derives tag and T_R digest of the node whose origin is an identity; doubt asks for
-// the node that stands for it while it is in doubt.
-func (n namer) naming(ctx context.Context, id identity, doubt bool) (naming, error) {
+// naming derives tag and T_R digest of the node whose origin is an identity. doubt, if not
+// zero, asks for the node that stands for it since that record brought it into doubt.
+func (n namer) naming(ctx context.Context, id identity, doubt record.ID) (naming, error) {
 	token, pi := id.token, id.who.ResidentID
 	if pi == "" {
 		pi = id.who.Local.Value
 	}
-	if doubt {
+	if !doubt.IsZero() {
 		who := id.who
-		who.Local.Type += inDoubt
+		who.Local.Type += inDoubt + doubt.String()
 		var err error
 		if token, err = n.keys.PatientToken(ctx, who); err != nil {
 			return naming{}, fmt.Errorf("patientindex: token in doubt: %w", err)

@@ -205,6 +205,11 @@ func TestTwoResidentNumbersForOneLocalNumberAreAnIncident(t *testing.T) {
 	require.Len(t, settled.Links, 1)
 	assert.Empty(t, settled.Incidents)
 	assert.Equal(t, second.Tag, c.person(local("P1")).Tag)
+
+	third := c.see(local("P1"), resident(3))
+	assert.Equal(t, []patientindex.Code{patientindex.Conflict}, third.Incidents, "settled, and contradicted again")
+	assert.Len(t, c.person(local("P1")).Tags, 1, "doubt separates, also from whom it was settled for")
+	assert.NotEqual(t, doubtful.Tag, c.see(local("P1")).Tag)
 }
 
 func TestWhatProvesNothingJoinsNothing(t *testing.T) {

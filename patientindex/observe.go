@@ -152,7 +152,7 @@ func (s *step) nodeOf(id identity) (node, error) {
 	if known {
 		return s.node(p.node)
 	}
-	name, err := s.namer.naming(s.ctx, id, false)
+	name, err := s.namer.naming(s.ctx, id, record.ID{})
 	if err != nil {
 		return node{}, err
 	}
@@ -231,9 +231,10 @@ func (s *step) bar(mine, theirs node, lead identity) (Code, error) {
 	return "", err
 }
 
-// doubt gives an identifier a node of its own from now on.
+// doubt gives an identifier a node of its own from now on. It is another each time, since
+// the one of an earlier doubt may have been merged into the person who settled it.
 func (s *step) doubt(id identity) (node, error) {
-	name, err := s.namer.naming(s.ctx, id, true)
+	name, err := s.namer.naming(s.ctx, id, s.evidence.Record)
 	if err != nil {
 		return node{}, err
 	}
