@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"os"
 	"path/filepath"
@@ -195,4 +196,37 @@ func TestParkedCommands(t *testing.T) {
 	text, code = s.command(t, "parked", "list")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, text, "emrbridge serve")
+}
+
+// A destination with TLS is sent to only if its certificate holds, with the own one where it
+// asks for it.
+func TestReplayOverTLS(t *testing.T) {
+	s := newLonelySite(t, nil)
+	require.Equal(t, hl7.AppAccept, s.send(t, testADT("T-1")).Code)
+	s.stored(t, 1)
+	cert, key := s.certificate(t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	require.NoError(t, err)
+	pool, err := certPool(cert)
+	require.NoError(t, err)
+	srv, err := mllp.New(mllp.Config{
+		TLS: &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12},
+		Handler: func(_ context.Context, f mllp.Frame) ([]byte, error) {
+			h, _, _ := hl7.PeekHeader(f.Payload, hl7.CharsetPolicy{})
+			return hl7.Ack{}.Build(h, hl7.AppAccept, nil), nil
+		},
+	})
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	t.Cleanup(func() { require.NoError(t, srv.Close()); <-done })
+	to := []string{"messages", "replay", "T-1", "--to", "mllps://" + l.Addr().String(), "--reason", "x", "--tries", "1"}
+	for name, more := range map[string][]string{"no authority": nil, "no certificate": {"--ca", cert}} {
+		out := lines[replayed](t, s, 1, append(append([]string{}, to...), more...)...)
+		assert.False(t, out[0].OK, name)
+	}
+	out := lines[replayed](t, s, 0, append(to, "--ca", cert, "--cert", cert, "--key", key)...)
+	assert.Equal(t, "AA", out[0].Code)
 }

@@ -122,6 +122,22 @@ func (s *lonelySite) ledger(t *testing.T, c *config.Config) {
 	c.Chain.Authority = s.file(t, "authority.crt", authority.Cert.PEM())
 }
 
+// certificate writes a certificate for the loopback, its own authority, for both sides.
+func (s *lonelySite) certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "archive"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
+	require.NoError(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	require.NoError(t, err)
+	return s.file(t, "tls.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		s.file(t, "tls.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+}
+
 func (s *lonelySite) keys(t *testing.T) {
 	t.Helper()
 	pass, err := os.ReadFile(s.config.Keystore.PassphraseFile)
