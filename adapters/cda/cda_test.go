@@ -136,6 +136,27 @@ func TestValidateFinds(t *testing.T) {
 	}
 }
 
+func TestCodeTables(t *testing.T) {
+	for _, c := range []struct{ code, old, new, rule string }{
+		{"C0032", `maritalStatusCode code="20"`, `maritalStatusCode code="25"`, "code-table"},
+		{"C0032", `ethnicGroupCode code="01"`, `ethnicGroupCode code="60"`, "code-table"},
+		{"C0032", `displayName="汉族"`, `displayName="藏族"`, "code-name"},
+		{"C0032", `occupationCode code="17"`, `occupationCode code="18"`, "code-table"},
+		{"C0023", `educationLevelCode code="20"`, `educationLevelCode code="24"`, "code-table"},
+		{"C0032", `<code code="3" codeSystem="2.16.156.10011.2.3.1.271"`, `<code code="4" codeSystem="2.16.156.10011.2.3.1.271"`, "code-table"},
+		{"C0044", `displayName="中级"`, `displayName="正高"`, "code-name"},
+		{"C0032", `<code code="1" codeSystem="2.16.156.10011.2.3.3.8"`, `<code code="98" codeSystem="2.16.156.10011.2.3.3.8"`, "code-table"},
+	} {
+		whole := string(render(t, c.code, nil))
+		text := strings.Replace(whole, c.old, c.new, 1)
+		require.NotEqual(t, whole, text, c.old)
+		d, err := cda.Parse([]byte(text), cda.ReadOptions{})
+		require.NoError(t, err)
+		issues := cda.Validate(d, cda.Partner{Strict: true})
+		require.Equal(t, []string{c.rule}, rules(issues, cda.Err), c.new)
+	}
+}
+
 func TestOrderOfHeader(t *testing.T) {
 	text := string(render(t, "C0039", nil))
 	setID := text[strings.Index(text, "  <setId>"):strings.Index(text, "  <versionNumber>")]

@@ -342,6 +342,8 @@ func (v *validation) entry(e *Entry, path string) {
 		v.need(e.Code.Code != "" || e.Code.Display != "" || e.Code.NullFlavor != "" || len(e.Entries) > 0,
 			"entry-code", path, "the observation has no code")
 	}
+	v.table(path+"/routeCode", e.Route, routeTable)
+	v.table(path+"/administrationUnitCode", e.Unit, doseFormTable)
 	for _, val := range e.Values {
 		if why := val.wrong(); why != "" {
 			v.add("value", path+"/value", "%s", why)

@@ -10,32 +10,6 @@ import (
 	"github.com/emrbridge/emrbridge/record"
 )
 
-// genderNames is GB/T 2261.1.
-var genderNames = map[string]string{"0": "未知的性别", "1": "男性", "2": "女性", "9": "未说明的性别"}
-
-// maritalNames is GB/T 2261.2.
-var maritalNames = map[string]string{"10": "未婚", "20": "已婚", "21": "初婚", "22": "再婚", "23": "复婚",
-	"30": "丧偶", "40": "离婚", "90": "未说明的婚姻状况"}
-
-// ethnicNames is GB 3304-1991, by number from 1.
-var ethnicNames = strings.Fields(`汉族 蒙古族 回族 藏族 维吾尔族 苗族 彝族 壮族 布依族 朝鲜族 满族 侗族 瑶族 白族 土家族 哈尼族
- 哈萨克族 傣族 黎族 傈僳族 佤族 畲族 高山族 拉祜族 水族 东乡族 纳西族 景颇族 柯尔克孜族 土族 达斡尔族 仫佬族 羌族 布朗族 撒拉族 毛南族
- 仡佬族 锡伯族 阿昌族 普米族 塔吉克族 怒族 乌孜别克族 俄罗斯族 鄂温克族 德昂族 保安族 裕固族 京族 塔塔尔族 独龙族 鄂伦春族 赫哲族 门巴族
- 珞巴族 基诺族`)
-
-// occupationNames is the part of GB/T 2261.4 that WS/T 500 uses.
-var occupationNames = map[string]string{"11": "国家公务员", "13": "专业技术人员", "17": "职员", "21": "企业管理人员", "24": "工人",
-	"27": "农民", "31": "学生", "37": "现役军人", "51": "自由职业者", "54": "个体经营者", "70": "无业人员", "80": "退(离)休人员", "90": "其他"}
-
-// Code systems of the tables on patient.
-const (
-	genderSystem     = "2.16.156.10011.2.3.3.4"
-	maritalSystem    = "2.16.156.10011.2.3.3.5"
-	ethnicSystem     = "2.16.156.10011.2.3.3.3"
-	occupationSystem = "2.16.156.10011.2.3.3.13"
-	ageUnits         = "岁 月 周 天 日 小时 时"
-)
-
 // wst500 holds a document against the part of WS/T 500 that its type names.
 func (v *validation) wst500() {
 	v.typeOfDocument()
@@ -118,14 +92,22 @@ func (v *validation) patientOfType() {
 	v.need(len(slices.Compact(residents)) < 2, "patient-conflict", "patient/id", "two different resident ids for one patient")
 }
 
-// tables checks codes of patient against their tables.
+// tables checks codes of the header against their tables.
 func (v *validation) tables() {
-	p := v.d.Patient
-	v.table("maritalStatusCode", p.Marital, maritalSystem, maritalNames, "GB/T 2261.2")
-	v.table("occupationCode", p.Occupation, occupationSystem, occupationNames, "GB/T 2261.4")
-	if c := p.Ethnic; c.Code != "" && (c.System == ethnicSystem || c.System == "") {
-		n, err := strconv.Atoi(c.Code)
-		v.need(err == nil && (n >= 1 && n <= len(ethnicNames) || n == 97 || n == 98), "code-table", "patient/ethnicGroupCode", "the code is not in GB 3304")
+	p, patient := v.d.Patient, "recordTarget/patientRole/patient/"
+	v.table(patient+"maritalStatusCode", p.Marital, maritalTable)
+	v.table(patient+"ethnicGroupCode", p.Ethnic, ethnicTable)
+	v.table(patient+"educationLevel/educationLevelCode", p.Education, educationTable)
+	v.table(patient+"occupation/occupationCode", p.Occupation, occupationTable)
+	if e := v.d.Encounter; e != nil {
+		v.table("componentOf/encompassingEncounter/code", e.Code, encounterTable)
+	}
+	for _, s := range slices.Concat(v.d.Legal, v.d.Authenticator) {
+		v.table("authenticator/assignedEntity/assignedPerson/professionalTechnicalPosition", s.Position, positionTable)
+		v.table("authenticator/assignedEntity/code", s.Role, relationTable)
+	}
+	for _, c := range slices.Concat(v.d.Participants, v.d.Informants) {
+		v.table("participant/associatedEntity/code", c.Role, relationTable)
 	}
 	if p.AgeValue != "" || p.AgeUnit != "" {
 		n, err := strconv.Atoi(p.AgeValue)
@@ -134,12 +116,14 @@ func (v *validation) tables() {
 	}
 }
 
-func (v *validation) table(place string, c Code, system string, names map[string]string, source string) {
-	if c.Code == "" || c.System != system && c.System != "" {
+// table holds a code against the table that its code system names.
+func (v *validation) table(place string, c Code, t codeTable) {
+	if c.Code == "" || c.System != t.system {
 		return
 	}
-	_, ok := names[c.Code]
-	v.need(ok, "code-table", "patient/"+place, "the code is not in %s", source)
+	name, ok := t.names[c.Code]
+	v.need(ok, "code-table", place, "the code is not in %s", t.source)
+	v.need(!ok || name == "" || c.Display == "" || SameTitle(name, c.Display), "code-name", place, "the display name is not that of the code: expected %s", name)
 }
 
 func (v *validation) signers() {

@@ -88,7 +88,7 @@ func TestRead(t *testing.T) {
 	require.Equal(t, "", a.Elements()[1].Name.Space)
 	require.Nil(t, a.Child("b"), "another namespace")
 	require.Equal(t, "t&<&\nu\u4e2d", a.Content())
-	require.Equal(t, "<b xmlns=''>\u4e2d</b>", string(d.Text[a.Elements()[1].Start:a.Elements()[1].End]))
+	require.Equal(t, "<b xmlns=''>\u4e2d</b>", d.Text[a.Elements()[1].Start:a.Elements()[1].End])
 	var none *safexml.Node
 	require.Equal(t, "", none.Find("x", "y").Attr("z"))
 	require.Empty(t, none.Trimmed())
