@@ -75,7 +75,7 @@ func printVerdict(out io.Writer, v verdict, note string) {
 
 // readInput reads a file, or standard input for "-", up to maxInput bytes.
 func readInput(cmd *cobra.Command, file string) ([]byte, error) {
-	var in io.Reader = cmd.InOrStdin()
+	in := cmd.InOrStdin()
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
