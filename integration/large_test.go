@@ -98,8 +98,8 @@ func TestLargeDocuments(t *testing.T) {
 	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.PID()), []byte("5"), 0)) // the peak counts from here
 	idle := s.memory(t, "VmRSS")
 	messages := [][]byte{
-		document("ORU^R01", "L1", p.ResidentID, "UNICODE UTF-8", 50<<20), document("MDM^T02", "L2", p.ResidentID, "GB 18030-2000", 50<<20),
-		document("ORU^R01", "L3", p.ResidentID, "UNICODE UTF-8", 12<<20), document("MDM^T02", "L4", p.ResidentID, "UNICODE UTF-8", 3<<20),
+		document("ORU^R01", "L1", p.ResidentID, "UNICODE UTF-8", 50<<20), document("MDM^T02", "L2", p.ResidentID, "GB 18030-2000", 20<<20),
+		document("ORU^R01", "L3", p.ResidentID, "UNICODE UTF-8", 9<<20), document("MDM^T02", "L4", p.ResidentID, "UNICODE UTF-8", 2<<20),
 	}
 	var wg sync.WaitGroup
 	for _, raw := range messages {
@@ -123,7 +123,7 @@ func TestLargeDocuments(t *testing.T) {
 	bad := append(bytes.Clone(messages[2]), 0xff, '\r')
 	r, err := s.sendLarge(t.Context(), bad)
 	require.NoError(t, err)
-	assert.Equal(t, hl7.AppError, r.Code, "a byte that does not fit, 12 MB from the beginning")
+	assert.Equal(t, hl7.AppError, r.Code, "a byte that does not fit, 9 MB from the beginning")
 	s.reconcile(t)
 	eventually(t, "no file is left", func() bool { return len(s.waiting(t)) == 0 })
 	used := s.memory(t, "VmHWM") - idle
