@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type site struct {
 	quarantine *intake.Quarantine
 	claims     *claims.Store
 	rules      *mapping.Set // from HL7 v2 messages to records
+
+	notices atomic.Pointer[fhirNotices] // of FHIR subscriptions, once they are served
 
 	undo []func() error
 }
@@ -276,7 +279,7 @@ func (s *site) openRetrieval() (*retrieval, error) {
 		return nil, err
 	}
 	owner, err := retrieve.NewOwner(retrieve.OwnerConfig{
-		MSP: c.Hospital.MSP, Number: c.Hospital.Number, Ledger: ledger, Trust: trust, Custody: s.keys,
+		MSP: c.Hospital.MSP, Number: c.Hospital.Number, Ledger: grantLedger{ledger, &s.notices}, Trust: trust, Custody: s.keys,
 		Store: s.store, Provider: s.provider, GrantTime: c.Gateway.GrantTime.D(),
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir/subscription"
 	"github.com/emrbridge/emrbridge/bridge/outcome"
 	"github.com/emrbridge/emrbridge/bridge/stage"
+	"github.com/emrbridge/emrbridge/evidence"
 )
 
 // fhirNotices tells subscriptions when what was received is anchored.
@@ -28,6 +30,28 @@ type fhirNotices struct {
 	group   *errgroup.Group
 	watches chan struct{} // slots of versions being watched
 	changed chan struct{} // a subscription was written
+}
+
+// granted tells that this hospital granted an access request.
+func (n *fhirNotices) granted(request evidence.Nonce) {
+	n.desk.Notify(subscription.Notice{Event: subscription.Granted, ID: request.String(), At: time.Now()})
+}
+
+// grantLedger is the ledger of the owner's side of retrieval, which tells what was granted.
+type grantLedger struct {
+	chainLedger
+	notices *atomic.Pointer[fhirNotices] // empty until the FHIR service is open
+}
+
+// Submit implements retrieve.Ledger.
+func (l grantLedger) Submit(ctx context.Context, body evidence.Body) (evidence.Nonce, error) {
+	id, err := l.chainLedger.Submit(ctx, body)
+	if decision, ok := body.(evidence.DecideAccess); ok && err == nil && decision.Granted {
+		if n := l.notices.Load(); n != nil {
+			n.granted(decision.Request)
+		}
+	}
+	return id, err
 }
 
 // mostWatched bounds the versions that wait for the ledger; further ones tell nobody.

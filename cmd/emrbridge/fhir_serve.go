@@ -67,6 +67,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 	}
 	if notices != nil {
 		notices.handler = handler
+		s.notices.Store(notices)
 		group.Go(func() error { notices.keep(ctx); return nil })
 	}
 	server := &http.Server{

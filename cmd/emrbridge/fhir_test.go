@@ -48,6 +48,9 @@ func TestFHIRServiceKeepsWhatItTook(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	assert.Equal(t, created, read)
 
+	status, _, refused := s.call(t, "POST", "/Subscription", `{"resourceType":"Subscription","status":"requested","reason":"x","criteria":"AuditEvent?subtype=anchored","channel":{"type":"rest-hook","endpoint":"https://his.test/hook"}}`)
+	assert.Equal(t, http.StatusUnprocessableEntity, status, "no host may be called: %v", refused)
+
 	large := `{"resourceType":"Binary","contentType":"application/pdf","data":"` + strings.Repeat("AAAA", 3<<20) + `"}`
 	status, _, binary := s.call(t, "POST", "/Binary", large)
 	require.Equal(t, http.StatusCreated, status, "12 MiB are more than the bus carries")

@@ -13,7 +13,8 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir"
 )
 
-// Notice is one event of one version of a resource.
+// Notice is one event: of a version of a resource, or, with version 0, of an access request
+// whose id on the ledger is ID.
 type Notice struct {
 	Event    Event
 	Type, ID string
@@ -230,6 +231,10 @@ func (d *Desk) post(ctx context.Context, l *line, n Notice) Result {
 
 // body names the version in a history Bundle, without its content.
 func (d *Desk) body(n Notice) string {
+	if n.Version == 0 {
+		return `{"resourceType":"Bundle","type":"history","timestamp":"` + fhir.Instant(n.At) + `","entry":[{"fullUrl":"urn:emrbridge:access:` + n.ID +
+			`","request":{"method":"POST","url":"AuditEvent"},"response":{"status":"201"}}]}`
+	}
 	name := n.Type + "/" + n.ID
 	return `{"resourceType":"Bundle","type":"history","timestamp":"` + fhir.Instant(n.At) + `","entry":[{"fullUrl":"` + d.cfg.BaseURL + "/" + name +
 		`","request":{"method":"PUT","url":"` + name + `"},"response":{"status":"200","location":"` + d.cfg.BaseURL + "/" + fhir.ControlID(n.Type, n.ID, n.Version) + `"}}]}`

@@ -116,6 +116,18 @@ func TestDelivery(t *testing.T) {
 	assert.False(t, issues.Failed(), "%v", issues)
 }
 
+func TestGrantedNamesTheAccessRequest(t *testing.T) {
+	h, r := newHook(t), &results{}
+	d := subscription.NewDesk(subscription.DeskConfig{Observe: r.observe})
+	defer d.Close()
+	require.NoError(t, d.Set([]subscription.Subscription{{ID: "s", Event: subscription.Granted, Endpoint: h.URL, WithBody: true}}))
+	d.Notify(subscription.Notice{Event: subscription.Granted, ID: "00ff", At: time.UnixMilli(0)})
+	r.wait(t, 1)
+	assert.Contains(t, h.bodies[0], "urn:emrbridge:access:00ff")
+	_, issues := fhir.NewValidator(fhir.ValidatorConfig{}).Validate(context.Background(), []byte(strings.TrimSpace(h.bodies[0])))
+	assert.False(t, issues.Failed(), "%v", issues)
+}
+
 func TestBounds(t *testing.T) {
 	h, r := newHook(t, 500, 500, 500, 500), &results{}
 	d := subscription.NewDesk(subscription.DeskConfig{Backoff: time.Millisecond, Tries: 2, Queue: 1, Most: 1, Observe: r.observe})
