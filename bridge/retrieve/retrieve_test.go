@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emmansun/gmsm/sm3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -139,6 +140,28 @@ func verdictOf(t *testing.T, res retrieve.Result, id any) retrieve.Record {
 	}
 	t.Fatalf("no record %v in the result", id)
 	return retrieve.Record{}
+}
+
+// TestProofComesAlong finds with each genuine record what proved it, and it proves it again.
+func TestProofComesAlong(t *testing.T) {
+	p := newPair(t, nil, nil)
+	p.h1.Consent(p.patient, "H2MSP", nil)
+	res, err := p.ask(nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, res.Records())
+	for _, r := range res.Records() {
+		require.NotNil(t, r.Proof)
+		emr, err := r.Record.Canonical()
+		require.NoError(t, err)
+		assert.Equal(t, evidence.Digest(sm3.Sum(emr)), r.Proof.EMR)
+		assert.NotEmpty(t, r.Proof.Signature)
+		want, err := evidence.SealStatement{Record: r.ID, Hospital: r.Record.HospitalMSP, Kind: r.Kind, EventTime: r.Record.EventTime.UnixMilli,
+			Precision: uint8(r.Record.EventTime.Precision), EMR: r.Proof.EMR}.SigningBytes()
+		require.NoError(t, err)
+		assert.Equal(t, want, r.Proof.Signed)
+		assert.False(t, r.Proof.SealedAt.IsZero())
+		assert.False(t, r.Proof.Tag.IsZero())
+	}
 }
 
 func TestTamperedDeliveriesAreNotGenuine(t *testing.T) {

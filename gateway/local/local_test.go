@@ -109,6 +109,30 @@ func TestRetrieve(t *testing.T) {
 	assert.Equal(t, 7, res.Deliveries[0].Records[0].Bytes)
 }
 
+// TestProofs hands the whole record and its proof to who asks for them, and to nobody else.
+func TestProofs(t *testing.T) {
+	rec := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: "H1MSP", Sender: "HIS|H1", ControlID: "1", Kind: "ORU^R01", MediaType: "text/plain", ReceivedAt: 1, Payload: []byte("MSH|一")}
+	rec.ID = record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: rec.HospitalMSP, Sender: rec.Sender, ControlID: rec.ControlID, Payload: rec.Payload})
+	proof := &retrieve.Proof{EMR: evidence.Digest{1}, Cipher: evidence.Digest{2}, Signature: []byte("sig"), Signed: []byte("signed"), SealedAt: time.UnixMilli(3), Tag: evidence.Tag{4}}
+	h := &house{result: retrieve.Result{Deliveries: []retrieve.Delivery{{Owner: "H1MSP", Records: []retrieve.Record{
+		{Owner: "H1MSP", Verdict: evidence.Genuine, Record: rec, Proof: proof}, {Owner: "H1MSP", Verdict: evidence.Incomplete}}}}}}
+	c, _ := serve(t, h, nil)
+	res, err := c.Retrieve(ctx, local.RetrieveRequest{Patient: local.Patient{ResidentID: "x"}, Proofs: true})
+	require.NoError(t, err)
+	got := res.Deliveries[0].Records
+	read, err := record.Parse(got[0].EMR)
+	require.NoError(t, err)
+	assert.Equal(t, rec, read)
+	assert.Equal(t, proof.Signature, got[0].Proof.Signature)
+	assert.Equal(t, proof.Cipher, got[0].Proof.Cipher)
+	assert.True(t, proof.SealedAt.Equal(got[0].Proof.SealedAt))
+	assert.Nil(t, got[1].Proof)
+	res, err = c.Retrieve(ctx, local.RetrieveRequest{Patient: local.Patient{ResidentID: "x"}, Payloads: true})
+	require.NoError(t, err)
+	assert.Nil(t, res.Deliveries[0].Records[0].Proof)
+	assert.Nil(t, res.Deliveries[0].Records[0].EMR)
+}
+
 func TestOutcomesKeepTheirMeaning(t *testing.T) {
 	denied := &retrieve.DeniedError{Owner: "H1MSP", Request: evidence.Nonce{1}, Reason: "no-consent"}
 	h := &house{err: denied, result: retrieve.Result{Deliveries: []retrieve.Delivery{{Owner: "H1MSP", Request: evidence.Nonce{1}, Err: denied}}}}
