@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -240,4 +242,38 @@ func TestDroppedLargeMessagesLeaveNothing(t *testing.T) {
 		n, err = r.claims.Collect(t.Context(), r.pipeline.claimsOnBus)
 		return err == nil && n == 1
 	}, 20*time.Second, 50*time.Millisecond)
+}
+
+// TestParkedLargeMessagesGoOnWhenReleased: the body waits with its message, through looks for
+// bodies that nobody refers to, and the record is made after all.
+func TestParkedLargeMessagesGoOnWhenReleased(t *testing.T) {
+	now := time.Now().Add(time.Hour)
+	var mended atomic.Bool
+	parser := func(ctx context.Context, in normalize.Input) (*record.Record, error) {
+		if !mended.Load() {
+			return nil, errors.New("a rule that does not fit")
+		}
+		return parseTest(ctx, in)
+	}
+	r := newRig(t, newLedger(t), options{claims: claims.Options{Now: func() time.Time { return now }},
+		change: func(d *Deps) { d.Parsers = map[string]normalize.Parser{testMedia: parser} }})
+	raw, skeleton := largeMessage(1, 1, 300<<10)
+	c, err := r.claims.Take(t.Context(), bytes.NewReader(raw))
+	require.NoError(t, err)
+	got, err := r.submitLarge(t.Context(), c, "1", skeleton)
+	require.NoError(t, err)
+	var items []AsideItem
+	require.Eventually(t, func() bool {
+		items, err = r.pipeline.Aside.List(t.Context())
+		return err == nil && len(items) == 1
+	}, 20*time.Second, 20*time.Millisecond)
+	time.Sleep(1200 * time.Millisecond) // the janitor has cut off emr.received
+	n, err := r.claims.Collect(t.Context(), r.pipeline.claimsOnBus)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	mended.Store(true)
+	require.NoError(t, r.pipeline.Aside.Release(t.Context(), items[0].ID))
+	settled(t, r, 1)
+	require.True(t, bytes.Equal(raw, payloadOf(t, r.keys, r.store, got.Record)))
+	require.Equal(t, claims.Stats{}, r.claims.Stats())
 }
