@@ -90,9 +90,9 @@ func why(fact string) string {
 	return ""
 }
 
-// TestAgreement compares the facts of the corpus' expected Bundles (leaf values by resource
+// TestCorpusAgreement compares the facts of the corpus' expected Bundles (leaf values by resource
 // type and path, without ids, references and extensions) with ours.
-func TestAgreement(t *testing.T) {
+func TestCorpusAgreement(t *testing.T) {
 	type tally struct{ have, want int }
 	byType := map[string]*tally{}
 	root := corpus(t, "hl7v2-to-fhir")
@@ -180,9 +180,9 @@ func leaves(v any, at string, out map[string]bool) {
 	}
 }
 
-// TestOtherConverter measures how much of the Bundles of another converter, whose mapping is
+// TestCorpusOtherConverter measures how much of the Bundles of another converter, whose mapping is
 // its own, is in ours: the facts of each resource type.
-func TestOtherConverter(t *testing.T) {
+func TestCorpusOtherConverter(t *testing.T) {
 	root := filepath.Join(corpus(t, "hl7v2-to-fhir"), "microsoft+FHIR-Converter")
 	messages := filepath.Join(corpus(t, "hl7v2"), "microsoft+FHIR-Converter", "Hl7v2")
 	have, want, files := map[string]int{}, map[string]int{}, 0
