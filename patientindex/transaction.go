@@ -101,16 +101,14 @@ func (t *transaction) addIdentifier(id identity, at int64, by record.ID) error {
 	return err
 }
 
-// root walks up to the person's root.
+// root walks up to the person's root. It reads n anew: a join since may have moved it.
 func (t *transaction) root(n node) (node, error) {
+	n, err := t.node(n.id)
 	for range maxNodes {
-		if n.parent == 0 {
-			return n, nil
+		if err != nil || n.parent == 0 {
+			return n, err
 		}
-		var err error
-		if n, err = t.node(n.parent); err != nil {
-			return node{}, err
-		}
+		n, err = t.node(n.parent)
 	}
 	return node{}, fmt.Errorf("%w: the nodes of a person form a circle", ErrCorrupt)
 }
@@ -118,13 +116,11 @@ func (t *transaction) root(n node) (node, error) {
 // depth counts the steps from a node up to its root.
 func (t *transaction) depth(n node) (int, error) {
 	steps := 0
-	for ; n.parent != 0 && steps <= maxNodes; steps++ {
-		var err error
-		if n, err = t.node(n.parent); err != nil {
-			return 0, err
-		}
+	n, err := t.node(n.id)
+	for ; err == nil && n.parent != 0 && steps <= maxNodes; steps++ {
+		n, err = t.node(n.parent)
 	}
-	return steps, nil
+	return steps, err
 }
 
 // maxNodes bounds walks in a tree.
