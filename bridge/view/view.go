@@ -219,6 +219,29 @@ func millis(t time.Time) any {
 
 // Commit implements index.Store. Doing it again changes nothing.
 func (v *View) Commit(ctx context.Context, id record.ID) error {
+	_, err := v.Confirm(ctx, id)
+	return err
+}
+
+// Confirm is Commit for whoever sees a record on the bus, and so knows that it is durable. It
+// reports whether the view knows the record at all.
+func (v *View) Confirm(ctx context.Context, id record.ID) (known bool, err error) {
+	var rows, open int
+	err = v.db.QueryRowContext(ctx, `SELECT count(*), ifnull(sum(visible = 0), 0) FROM resource WHERE record = ?`, id[:]).Scan(&rows, &open)
+	if err != nil {
+		return false, fmt.Errorf("view: %w", err)
+	}
+	if rows > 0 && open == 0 {
+		var waiting int
+		err = v.db.QueryRowContext(ctx, `SELECT count(*) FROM pending WHERE record = ? AND durable = 0`, id[:]).Scan(&waiting)
+		if err != nil || waiting == 0 {
+			return true, err
+		}
+	}
+	return rows > 0, v.commitRecord(ctx, id)
+}
+
+func (v *View) commitRecord(ctx context.Context, id record.ID) error {
 	return v.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, statement := range []string{
 			`UPDATE resource SET visible = 1 WHERE record = ?1`,

@@ -161,6 +161,25 @@ func TestACrashBetweenReserveAndCommitHeals(t *testing.T) {
 	assert.Zero(t, n, "once")
 }
 
+func TestWhatIsOnTheBusIsSeenWhateverTheRequestWasTold(t *testing.T) {
+	ctx, r := context.Background(), newRig(t)
+	s, e := version("a", 1)
+	known, err := r.Confirm(ctx, s.Record)
+	require.NoError(t, err)
+	assert.False(t, known)
+	require.NoError(t, r.Reserve(ctx, s, []index.Entry{e}))
+	known, err = r.Confirm(ctx, s.Record) // the pipeline is faster than the request
+	require.NoError(t, err)
+	assert.True(t, known)
+	require.NoError(t, r.Abandon(ctx, s.Record), "a request that gives up takes nothing back")
+	got, err := r.Current(ctx, "Patient", "a")
+	require.NoError(t, err)
+	assert.Equal(t, 1, got.Version)
+	n, err := r.Heal(ctx, r.now.Add(time.Hour), func(context.Context, index.Submission) error { return errors.New("not again") })
+	require.NoError(t, err)
+	assert.Zero(t, n)
+}
+
 func TestAbandonedVersionsAreFree(t *testing.T) {
 	ctx, r := context.Background(), newRig(t)
 	r.put("a", 1)

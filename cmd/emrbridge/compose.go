@@ -51,6 +51,7 @@ type site struct {
 	claims     *claims.Store
 	rules      *mapping.Set // from HL7 v2 messages to records
 
+	fhir    atomic.Pointer[fhirDesk]    // the FHIR service, once it is open
 	notices atomic.Pointer[fhirNotices] // of FHIR subscriptions, once they are served
 
 	undo []func() error

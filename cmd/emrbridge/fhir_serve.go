@@ -36,9 +36,36 @@ func (s *site) fhirParser() normalize.Parser {
 		numbering[id.System] = fhir.Numbering{Type: record.IdentifierType(id.Type), Authority: id.Authority}
 	}
 	mapper := fhir.NewMapper(fhir.MappingConfig{Numbering: numbering, Zone: c.Location(), Limits: fhirLimits(c.FHIR)})
-	return func(_ context.Context, in normalize.Input) (*record.Record, error) {
-		return mapper.Map(fhir.Source{Raw: in.Raw, HospitalNumber: c.Hospital.Number, HospitalMSP: c.Hospital.MSP,
+	return func(ctx context.Context, in normalize.Input) (*record.Record, error) {
+		r, err := mapper.Map(fhir.Source{Raw: in.Raw, HospitalNumber: c.Hospital.Number, HospitalMSP: c.Hospital.MSP,
 			Sender: in.Sender, ControlID: in.ControlID, ReceivedAt: in.ReceivedAt})
+		if err == nil {
+			s.fhirSeen(ctx, in, r)
+		}
+		return r, err
+	}
+}
+
+// fhirDesk is the open FHIR service.
+type fhirDesk struct {
+	view    *view.View
+	handler *rest.Handler
+}
+
+// fhirSeen lets the view follow the pipeline: what is on the bus is durable, whatever became
+// of the request that brought it. The view heals itself later if this fails. A body in a claim
+// has another id here, and is left to that.
+func (s *site) fhirSeen(ctx context.Context, in normalize.Input, r *record.Record) {
+	d := s.fhir.Load()
+	if d == nil {
+		return
+	}
+	known, err := d.view.Confirm(ctx, r.ID)
+	if err == nil && !known {
+		err = d.handler.Restore(ctx, index.Submission{Record: r.ID, Raw: in.Raw, Sender: in.Sender, ControlID: in.ControlID, Kind: r.Kind, ReceivedAt: in.ReceivedAt})
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("the view of FHIR resources lags", "record", r.ID, "err", err)
 	}
 }
 
@@ -65,6 +92,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 	if err != nil {
 		return err
 	}
+	s.fhir.Store(&fhirDesk{own, handler})
 	if notices != nil {
 		notices.handler = handler
 		s.notices.Store(notices)

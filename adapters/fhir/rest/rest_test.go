@@ -22,6 +22,7 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir/rest"
 	"github.com/emrbridge/emrbridge/bridge/view"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/record"
 	"github.com/emrbridge/emrbridge/recordstore/embedded"
 )
 
@@ -175,6 +176,25 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, s.do("GET", "/Patient/a", "").Code)
 	assert.Equal(t, http.StatusCreated, s.do("PUT", "/Patient/a", `{"resourceType":"Patient","id":"a"}`).Code)
 	assert.Equal(t, `W/"1"`, s.do("GET", "/Patient/a", "").Header().Get("ETag"))
+}
+
+func TestRestore(t *testing.T) {
+	s := newServer(t, nil)
+	body := `{"resourceType":"Patient","id":"a","active":true}`
+	lost := index.Submission{Raw: []byte(body), Sender: "fhir/his", ControlID: "Patient/a/_history/1", Kind: "Patient", ReceivedAt: time.UnixMilli(1_700_000_000_000)}
+	lost.Record = record.NewID(record.Origin{HospitalNumber: 1, HospitalMSP: "H1MSP", Sender: lost.Sender, ControlID: lost.ControlID, Payload: lost.Raw})
+	for range 2 {
+		require.NoError(t, s.Restore(t.Context(), lost))
+	}
+	r := s.do("GET", "/Patient/a", "")
+	require.Equal(t, http.StatusOK, r.Code)
+	assert.True(t, r.node.Get("active").IsTrue())
+	lost.ControlID, lost.Raw = "Patient/b/_history/1", []byte(`{"resourceType":"Patient","id":""}`)
+	require.NoError(t, s.Restore(t.Context(), lost), "a skeleton is no resource")
+	assert.Equal(t, http.StatusNotFound, s.do("GET", "/Patient/b", "").Code)
+	count := s.do("GET", "/Patient?_count=0", "")
+	n, _ := count.node.Get("total").Int()
+	assert.EqualValues(t, 1, n)
 }
 
 func TestConditional(t *testing.T) {

@@ -100,8 +100,8 @@ func (h *Handler) parameter(q *query, name, value string) (err error) {
 func (h *Handler) resultParameter(q *query, name, value string) (err error) {
 	switch name {
 	case "_count":
-		if q.Limit, err = h.count(value); q.countOnly {
-			q.Limit = 0
+		if q.Limit, err = h.count(value); q.countOnly || q.Limit == 0 {
+			q.countOnly, q.Count, q.Limit = true, true, 0
 		}
 	case "_cursor":
 		q.After = value

@@ -280,6 +280,29 @@ func (h *Handler) store(req *request, raw []byte, kind string, entries []index.E
 	return nil
 }
 
+// Restore enters content that is durable, but that the index has no entry of, under the name
+// that it was submitted by: the caller gave it up, or the index was lost. Only single
+// resources can be restored; anything else, and what this handler would not take, is left
+// alone.
+func (h *Handler) Restore(ctx context.Context, s index.Submission) error {
+	kind, id, version, ok := fhir.ParseControlID(s.ControlID)
+	r, issues := h.cfg.Validator.Validate(ctx, s.Raw)
+	if !ok || issues.Failed() || r.Type() != kind || kind == "Bundle" && r.Root.Get("type").Str() == "transaction" {
+		return nil
+	}
+	e := h.entry(r.Root, kind, id, version, http.MethodPut)
+	e.Updated, e.Record = s.ReceivedAt.UTC(), s.Record
+	s.RoutingHint = hintOf([]index.Entry{e})
+	err := h.cfg.Index.Reserve(ctx, s, []index.Entry{e})
+	if errors.Is(err, index.ErrConflict) { // the sender has sent it again meanwhile
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.cfg.Index.Commit(ctx, s.Record)
+}
+
 func (h *Handler) abandon(ctx context.Context, s index.Submission) {
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.cfg.Timeout)
 	defer cancel()
