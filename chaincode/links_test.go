@@ -1,6 +1,7 @@
 package chaincode_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -192,5 +193,57 @@ func TestLinksStayTrees(t *testing.T) {
 			}
 		}
 		assert.Len(t, linksTo(t, c, tag), want)
+	}
+}
+
+// TestLinksInAnyOrderEndTheSame delivers what a hospital said in a random order, and again
+// what would close a circle, as the anchor stage does.
+func TestLinksInAnyOrderEndTheSame(t *testing.T) {
+	for seed := range uint64(3) {
+		c := chaincodetest.NewConsortium(t, 2)
+		rng := rand.New(rand.NewPCG(seed, 5))
+		var said []evidence.Body
+		for order := uint64(1); order <= 60; order++ {
+			a, b := byte(rng.IntN(7))+1, byte(rng.IntN(7))+1
+			if a == b {
+				continue
+			}
+			var body evidence.Body = evidence.LinkTag{From: tagOf(a), To: tagOf(b), Order: order}
+			if rng.IntN(3) == 0 {
+				body = evidence.UnlinkTag{From: tagOf(a), To: tagOf(b), Order: order}
+			}
+			// Hospital 1 hears all in order; only what it takes was ever said.
+			if _, _, err := c.Members[0].Say(body); err == nil {
+				said = append(said, body)
+			}
+		}
+		rng.Shuffle(len(said), func(i, j int) { said[i], said[j] = said[j], said[i] })
+		for len(said) > 0 {
+			var again []evidence.Body
+			for _, body := range said {
+				_, _, err := c.Members[1].Say(body)
+				var r *evidence.Refusal
+				if errors.As(err, &r) && r.Code == evidence.CodeConflict {
+					again = append(again, body)
+					continue
+				}
+				if err != nil {
+					refused(t, err, evidence.CodeBadState)
+				}
+			}
+			require.Less(t, len(again), len(said), "what is left comes to an end")
+			said = again
+		}
+		for tag := byte(1); tag <= 7; tag++ {
+			inOrder, shuffled := map[evidence.Tag]evidence.Tag{}, map[evidence.Tag]evidence.Tag{}
+			for _, l := range linksTo(t, c, tag) {
+				if l.HospitalNumber == 1 {
+					inOrder[l.From] = l.To
+				} else {
+					shuffled[l.From] = l.To
+				}
+			}
+			require.Equal(t, inOrder, shuffled, "tag %d", tag)
+		}
 	}
 }
