@@ -2,6 +2,8 @@
 // accesses and the steps of a record as AuditEvent, anchors as Provenance; and it reads a
 // Consent into the terms that the ledger can keep.
 //
+// ReadConsent, ReadProvenance and ReadEvent go the other way.
+//
 // The types here are plain copies of the ledger's statements, since adapters do not know the
 // evidence package: the commands fit one to the other. Reading a Consent is strict: whatever
 // would limit it and cannot be kept on the ledger refuses it, so that a consent never becomes
