@@ -185,6 +185,7 @@ func TestInteropNodeClients(t *testing.T) {
 		{"medplum GB18030 by the endpoint", s.mllp(), nodeJob{Library: "medplum", Charset: "gb18030"}, "||||", "", ""},
 		{"medplum awaits the sealed record", s.mllp(), nodeJob{Library: "medplum", Both: true}, "|AL|AL||", "UNICODE UTF-8", "stored"},
 		{"medplum awaits the anchored record", ledger, nodeJob{Library: "medplum", Both: true}, "|AL|AL||", "UNICODE UTF-8", "anchored"},
+		{"node-hl7-client GB18030", s.mllp(), nodeJob{Library: "node-hl7-client", Charset: "gb18030"}, "||||", "GB18030", ""},
 		{"node-hl7-client TLS", secure, nodeJob{Library: "node-hl7-client", TLS: pki.client()}, "||||", "UNICODE UTF-8", ""},
 		{"medplum TLS GB18030", secure, nodeJob{Library: "medplum", Charset: "gb18030", TLS: pki.client()}, "||||", "GB18030", ""},
 	} {
@@ -273,16 +274,21 @@ func TestInteropNodeServer(t *testing.T) {
 		"MLLP": {},
 		"TLS": {nodeJob{TLS: map[string]string{"cert": pki.cert, "key": pki.key}},
 			mllp.ClientConfig{TLS: &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}}},
+		"GB18030": {job: nodeJob{Charset: "gb18030"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr, came := nodeServer(t, dir, c.job)
+			charset := "UNICODE UTF-8"
+			if c.job.Charset != "" {
+				charset = "GB18030"
+			}
 			to, err := forward.NewSender(forward.SenderConfig{Addr: addr, Client: c.client,
 				Policy: forward.Policy{ErrorTries: 2, RetryMin: time.Millisecond}})
 			require.NoError(t, err)
 			defer to.Close()
 			for i := range 4 {
 				id := fmt.Sprintf("FWD-%d", i)
-				r, err := to.Deliver(t.Context(), forward.Message{ID: id, Raw: []byte(interopADT(id, "||||", "UNICODE UTF-8"))})
+				r, err := to.Deliver(t.Context(), forward.Message{ID: id, Raw: onTheWire(t, interopADT(id, "||||", charset), c.job.Charset)})
 				require.NoError(t, err)
 				assert.Equal(t, []string{"AA", id}, []string{string(r.Code), r.ControlID})
 			}

@@ -6,22 +6,28 @@
 //     "both": true (wait for the application acknowledgement too), "messages": [text, …]}'
 import fs from 'node:fs';
 import tls from 'node:tls';
+import iconv from 'iconv-lite';
 
 const job = JSON.parse(process.argv[2]);
 const print = (code, control, text) => console.log(JSON.stringify({ code, control, text }));
 const files = job.tls && Object.fromEntries(Object.entries(job.tls).map(([k, v]) => [k, fs.readFileSync(v)]));
 
+// The library knows the encodings of Node only. A message in another charset goes through
+// it as Latin-1: each byte is a character.
+const bytesOf = (text) => job.charset === 'gb18030' ? iconv.encode(text, 'gb18030').toString('latin1') : text;
+
 async function withNodeClient() {
   const { Client, Message, Batch } = await import('node-hl7-client');
   const version = '2.5';
+  const encoding = job.charset === 'gb18030' ? 'latin1' : 'utf-8';
   const client = new Client({ host: job.host, version, ...(files && { tls: { ...files, rejectUnauthorized: true, servername: 'localhost' } }) });
   let answered;
-  const connection = client.createConnection({ port: job.port, waitAck: true }, (res) => {
+  const connection = client.createConnection({ port: job.port, waitAck: true, encoding }, (res) => {
     const m = res.getMessage();
     print(m.get('MSA.1').toString(), m.get('MSA.2').toString(), m.toString());
     answered();
   });
-  for (const text of job.messages) {
+  for (const text of job.messages.map(bytesOf)) {
     const done = new Promise((resolve) => { answered = resolve; });
     const it = text.startsWith('BHS') ? new Batch({ text }) : new Message({ text, version });
     await connection.sendMessage(it);
