@@ -96,6 +96,7 @@ func (f FHIR) check(k *checker) {
 
 // checkAccess fails closed: patients' data are not served to whoever asks.
 func (f FHIR) checkAccess(k *checker) {
+	f.OIDC.check(k)
 	known := f.OIDC.Issuer != "" || f.TLS.ClientCA != ""
 	local := isLoopback(f.Addr)
 	switch {
@@ -103,12 +104,6 @@ func (f FHIR) checkAccess(k *checker) {
 		k.add("fhir.addr", "anybody could read and write here; set fhir.oidc or fhir.tls.client_ca, listen on 127.0.0.1, or set fhir.allow_anonymous")
 	case !f.TLS.Enabled() && !local && !f.AllowAnonymous:
 		k.add("fhir.tls.cert", "is missing; resources and tokens would travel in the clear")
-	}
-	if f.OIDC.Issuer != "" {
-		if u, err := url.Parse(f.OIDC.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Host) {
-			k.add("fhir.oidc.issuer", "%q is no https address", f.OIDC.Issuer)
-		}
-		k.need("fhir.oidc.audience", f.OIDC.Audience, "the audience that tokens for this server carry")
 	}
 	for i, c := range f.Clients {
 		at := fmt.Sprintf("fhir.clients[%d].", i)
@@ -118,6 +113,16 @@ func (f FHIR) checkAccess(k *checker) {
 	if len(f.Clients) > 0 && f.TLS.ClientCA == "" {
 		k.add("fhir.tls.client_ca", "is missing while fhir.clients are listed")
 	}
+}
+
+func (o OIDC) check(k *checker) {
+	if o.Issuer == "" {
+		return
+	}
+	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Host) {
+		k.add("fhir.oidc.issuer", "%q is no https address", o.Issuer)
+	}
+	k.need("fhir.oidc.audience", o.Audience, "the audience that tokens for this server carry")
 }
 
 // Anonymous reports whether callers that show nothing are taken: where it was asked for, and
