@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emrbridge/emrbridge/adapters/fhir"
+	"github.com/emrbridge/emrbridge/adapters/fhir/googlefhir"
 )
 
 // fhirGroup is the group of the figures.
@@ -17,7 +18,7 @@ const fhirGroup = "FHIR R4, one core"
 var errRefused = errors.New("a resource of the benchmark is refused")
 
 // FHIR measures reading and judging FHIR JSON, one core, in MB: the JSON alone, the rules of
-// the adapter, google/fhir behind them where it is built in, and the record made of it; and
+// the adapter, google/fhir behind them, and the record made of it; and
 // the memory that is held at most.
 func FHIR(ctx context.Context, r *Results, o Options) error {
 	docs := fhirDocuments()
@@ -45,10 +46,11 @@ func FHIR(ctx context.Context, r *Results, o Options) error {
 			return err
 		}},
 	}
-	engine := fhirEngine()
-	if engine != nil {
-		steps = append(steps, step{"read and judge by our rules and google/fhir", "once per resource", judge(fhir.NewValidator(fhir.ValidatorConfig{Engine: engine}))})
+	engine, err := googlefhir.New(time.UTC)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
 	}
+	steps = append(steps, step{"read and judge by our rules and google/fhir", "once per resource", judge(fhir.NewValidator(fhir.ValidatorConfig{Engine: engine}))})
 	const rounds = 5
 	speeds := make([][]float64, len(steps))
 	for range rounds {
@@ -65,9 +67,6 @@ func FHIR(ctx context.Context, r *Results, o Options) error {
 	}
 	for i, s := range steps {
 		r.add(fhirGroup, s.name, median(speeds[i]), "MB/s", s.note)
-	}
-	if engine == nil {
-		r.add(fhirGroup, "google/fhir: not measured", 0, "MB/s", "needs a build with -tags googlefhir")
 	}
 	if peak, ok := peakMemory(); ok {
 		r.add(fhirGroup, "peak memory of this process", peak, "MB", "all parts so far")

@@ -1,5 +1,3 @@
-//go:build googlefhir
-
 // Package googlefhir judges resources with github.com/google/fhir: required fields,
 // cardinalities, primitive formats, codes and reference types of FHIR R4 after HL7's
 // structure definitions. It is the second, independent judge behind the rules of package
@@ -72,7 +70,20 @@ func (c *collector) add(s fhir.Severity, path string, err error) {
 	if _, rest, ok := strings.Cut(what, `": `); ok && strings.HasPrefix(what, `error at "`) {
 		what = rest
 	}
-	c.issues = append(c.issues, fhir.Issue{Severity: s, Code: codeOf(what), Expression: expression(path), Diagnostics: what})
+	c.push(s, path, what)
+}
+
+func (c *collector) push(s fhir.Severity, path, what string) {
+	at := expression(path)
+	if unread(at, what) {
+		return
+	}
+	c.issues = append(c.issues, fhir.Issue{Severity: s, Code: codeOf(what), Expression: at, Diagnostics: what})
+}
+
+// unread tells what the library cannot read though FHIR R4 has it: resources in Parameters.
+func unread(at, what string) bool {
+	return what == "unknown field" && strings.Contains(at, "arameters.") && strings.HasSuffix(at, ".resource")
 }
 
 // text takes apart what the library says without its reporter: one fault a line, each
@@ -84,7 +95,7 @@ func (c *collector) text(all string) {
 		if rest, ok := strings.CutPrefix(line, `error at "`); ok {
 			path, line, _ = strings.Cut(rest, `": `)
 		}
-		c.issues = append(c.issues, fhir.Issue{Severity: fhir.Error, Code: codeOf(line), Expression: expression(path), Diagnostics: line})
+		c.push(fhir.Error, path, line)
 	}
 }
 

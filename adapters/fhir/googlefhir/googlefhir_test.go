@@ -1,5 +1,3 @@
-//go:build googlefhir
-
 package googlefhir_test
 
 import (
@@ -20,6 +18,7 @@ func TestEngine(t *testing.T) {
 	for _, c := range []struct{ doc, expression, code string }{
 		{`{"resourceType":"Patient","name":[{"text":"王小明"}],"gender":"male"}`, "", ""},
 		{`{"resourceType":"Observation","code":{"text":"x"}}`, "Observation", "required"},
+		{`{"resourceType":"Parameters","parameter":[{"name":"p","resource":{"resourceType":"Bundle","type":"collection"}}]}`, "", ""},
 		{`{"resourceType":"Patient","foo":1}`, "Patient", "structure"},
 		{`{"resourceType":"Patient","gender":"M"}`, "Patient.gender", "code-invalid"},
 		{`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"encounter":{"reference":"Patient/1"}}}]}`, "Bundle.entry[0].resource.encounter", "value"},

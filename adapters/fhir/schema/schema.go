@@ -19,7 +19,7 @@ import (
 	"sync"
 )
 
-//go:generate sh -c "go run -tags googlefhir ./gen | gzip -9 -n > r4.tsv.gz"
+//go:generate sh -c "go run ./gen/main.go | gzip -9 -n > r4.tsv.gz"
 
 //go:embed r4.tsv.gz
 var packed []byte

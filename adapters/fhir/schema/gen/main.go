@@ -1,9 +1,9 @@
-//go:build googlefhir
+//go:build ignore
 
 // Command gen writes the table of FHIR R4 types that package schema reads, from the R4
 // message descriptors of github.com/google/fhir/go. Run it with
 //
-//	go run -tags googlefhir ./adapters/fhir/schema/gen > adapters/fhir/schema/r4.tsv
+//	go run ./adapters/fhir/schema/gen/main.go > adapters/fhir/schema/r4.tsv
 package main
 
 import (
