@@ -15,6 +15,7 @@ import (
 
 type toFHIROptions struct {
 	charset, zone, recordID string
+	systems                 map[string]string
 	asJSON                  bool
 }
 
@@ -36,6 +37,7 @@ names it. "-" reads standard input.
 	cmd.Flags().StringVar(&o.charset, "charset", "UTF-8", "charset of messages whose MSH-18 is empty · 缺省字符集")
 	cmd.Flags().StringVar(&o.zone, "zone", "", "zone of times that have none, as Asia/Shanghai; default +08:00 · 缺省时区")
 	cmd.Flags().StringVar(&o.recordID, "record", "", "record id that resource ids are derived from; default the message · 资源标识所依据的病历号")
+	cmd.Flags().StringToStringVar(&o.systems, "system", nil, "NAMESPACE=URI: identifier or code system of a namespace that the messages give no address for, as H1=urn:oid:1.2.3 · 命名空间的标识体系")
 	jsonFlag(cmd, &o.asJSON)
 	return cmd
 }
@@ -45,7 +47,7 @@ func hl7ToFHIR(cmd *cobra.Command, o toFHIROptions, files []string) error {
 	if !ok {
 		return fmt.Errorf("charset %q is not known; use for example UTF-8 or GB18030", o.charset)
 	}
-	options := v2tofhir.Options{RecordID: o.recordID}
+	options := v2tofhir.Options{RecordID: o.recordID, Systems: o.systems}
 	if o.zone != "" {
 		zone, err := time.LoadLocation(o.zone)
 		if err != nil {
