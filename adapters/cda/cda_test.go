@@ -136,6 +136,26 @@ func TestValidateFinds(t *testing.T) {
 	}
 }
 
+// A patient may be unknown in a document of CDA R2, but not in one of WS/T 500, whose
+// numbers say whose it is.
+func TestUnknownPatient(t *testing.T) {
+	const unknown = `<recordTarget><patientRole><id nullFlavor="UNK"/><patient><name nullFlavor="UNK"/></patient></patientRole></recordTarget>`
+	head, rest, _ := strings.Cut(small, "<recordTarget>")
+	_, tail, _ := strings.Cut(rest, "</recordTarget>")
+	d, err := cda.Parse([]byte(head+unknown+tail), cda.ReadOptions{})
+	require.NoError(t, err)
+	require.Contains(t, rules(cda.Validate(d, cda.Partner{}), cda.Err), "patient-id")
+	foreign := strings.NewReplacer("C0039", "11488-4", "2.16.156.10011.2.4", "2.16.840.1.113883.6.1", "2.16.156.10011.2.1.1.59", "1.2.3").Replace(head)
+	d, err = cda.Parse([]byte(foreign+unknown+tail), cda.ReadOptions{})
+	require.NoError(t, err)
+	issues := cda.Validate(d, cda.Partner{})
+	require.NotContains(t, rules(issues, cda.Err), "patient-id")
+	require.Contains(t, rules(issues, cda.Warning), "patient-id")
+	d, err = cda.Parse([]byte(foreign+tail), cda.ReadOptions{})
+	require.NoError(t, err)
+	require.Contains(t, rules(cda.Validate(d, cda.Partner{}), cda.Err), "patient")
+}
+
 func TestCodeTables(t *testing.T) {
 	for _, c := range []struct{ code, old, new, rule string }{
 		{"C0032", `maritalStatusCode code="20"`, `maritalStatusCode code="25"`, "code-table"},

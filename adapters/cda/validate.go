@@ -78,7 +78,7 @@ var ruleSeverity = map[string]Severity{
 
 // foreignSeverity is the weight that rules have for documents other than those of WS/T 500:
 // their schema fixes the order, and times of persons are less strict in what is published.
-var foreignSeverity = map[string]Severity{"order": Err, "timestamp": Warning, "value": Err}
+var foreignSeverity = map[string]Severity{"order": Err, "timestamp": Warning, "value": Err, "patient-id": Warning}
 
 // Validate holds a document against WS/T 500 where it is one, against the header of CDA R2
 // otherwise. The result is in no particular order beyond header before body.
@@ -183,7 +183,7 @@ func (v *validation) identity() {
 
 func (v *validation) patient() {
 	d, p := v.d, v.d.Patient
-	if d.Patients == 0 || len(p.IDs)+len(p.PersonIDs) == 0 && p.Name == "" {
+	if d.Patients == 0 || d.source != nil && d.nodes["patientRole"] == nil {
 		v.add("patient", "recordTarget", "the document names no patient (recordTarget/patientRole)")
 		return
 	}
