@@ -154,8 +154,13 @@ func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.S
 		written = notices.written
 	}
 	return rest.New(rest.Config{
-		Further:        func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
-		OnWritten:      written,
+		Further:   func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
+		OnWritten: written,
+		Quarantine: func(ctx context.Context, r rest.Refused) error {
+			_, err := s.quarantine.Put(ctx, intake.Refused{Raw: r.Raw, Code: string(r.Issue.Code), Reason: r.Issue.String(), Stage: "fhir",
+				Sender: r.Sender, Kind: r.Kind, ReceivedAt: r.ReceivedAt})
+			return err
+		},
 		HospitalNumber: s.config.Hospital.Number, HospitalMSP: s.config.Hospital.MSP,
 		Validator: fhir.NewValidator(fhir.ValidatorConfig{Engine: fhirEngine(), Limits: fhirLimits(c)}),
 		Submit:    submit, Index: own, Authorize: authorize,

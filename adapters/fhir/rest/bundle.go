@@ -31,7 +31,7 @@ func (h *Handler) bundle(req *request) (answer, error) {
 		req.name = "batch"
 		return h.batch(req, r)
 	}
-	if err := judged(r, h.cfg.Validator.Judge(req.Context(), r)); err != nil {
+	if err := h.kept(req, r.Raw, r, h.cfg.Validator.Judge(req.Context(), r)); err != nil {
 		return answer{}, err
 	}
 	if kind == "transaction" {

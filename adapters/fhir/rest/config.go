@@ -47,6 +47,19 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "fhir: " + r.Diagnostics }
 
+// Refused is content that was not taken.
+type Refused struct {
+	Raw          []byte
+	Sender, Kind string
+	Issue        fhir.Issue
+	ReceivedAt   time.Time
+}
+
+// LogValue implements slog.LogValuer: content never reaches a log.
+func (r Refused) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("sender", r.Sender), slog.String("code", string(r.Issue.Code)), slog.Int("bytes", len(r.Raw)))
+}
+
 // Config is what a Handler needs.
 type Config struct {
 	HospitalNumber uint16
@@ -56,6 +69,9 @@ type Config struct {
 	// Submit makes content durable; nil means that it is on disk. A *Refusal answers as it
 	// says; anything else is 503, and the sender may try again.
 	Submit func(ctx context.Context, s index.Submission) error
+	// Quarantine keeps content that was sent to be kept and refused, with the first issue; nil
+	// does not. What fails there is logged: the sender still has the content, and knows why.
+	Quarantine func(ctx context.Context, r Refused) error
 	// Index is the view of what was received.
 	Index index.Store
 	// Authorize tells who sends a request. An error is answered 401, a *Refusal as it says.

@@ -273,10 +273,36 @@ func (h *Handler) body(req *request) (*fhir.Resource, error) {
 		return nil, fail(http.StatusBadRequest, fhir.CodeRequired, "the body is empty")
 	}
 	r, issues := h.cfg.Validator.Validate(req.Context(), raw)
-	if err := judged(r, issues); err != nil {
-		return r, err
+	if !issues.Failed() {
+		issues = h.cfg.Further(r.Root)
 	}
-	return r, judged(r, h.cfg.Further(r.Root))
+	return r, h.kept(req, raw, r, issues)
+}
+
+// kept is judged for content that was sent to be kept: what is refused goes to the quarantine.
+func (h *Handler) kept(req *request, raw []byte, r *fhir.Resource, issues fhir.Issues) error {
+	err := judged(r, issues)
+	if err == nil || h.cfg.Quarantine == nil {
+		return err
+	}
+	refused := Refused{Raw: raw, Sender: "fhir/" + req.caller.Name(), Kind: "Resource", Issue: worst(issues), ReceivedAt: h.now()}
+	if r != nil {
+		refused.Kind = fhir.KindOf(r.Root)
+	}
+	if failure := h.cfg.Quarantine(req.Context(), refused); failure != nil {
+		h.cfg.Logger.Error("refused content could not be kept; the sender still has it", "refused", refused, "err", failure)
+	}
+	return err
+}
+
+// worst is the first issue that is an error.
+func worst(issues fhir.Issues) fhir.Issue {
+	for _, i := range issues {
+		if (fhir.Issues{i}).Failed() {
+			return i
+		}
+	}
+	return fhir.Issue{}
 }
 
 // invalid is a body that was judged and found wanting.

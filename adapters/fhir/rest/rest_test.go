@@ -178,6 +178,25 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 	assert.Equal(t, `W/"1"`, s.do("GET", "/Patient/a", "").Header().Get("ETag"))
 }
 
+func TestRefusedContentIsKept(t *testing.T) {
+	var kept []rest.Refused
+	s := newServer(t, func(c *rest.Config) {
+		c.Quarantine = func(_ context.Context, r rest.Refused) error {
+			kept = append(kept, r)
+			return errors.New("disk is full")
+		}
+	})
+	wrong := `{"resourceType":"Patient","gender":"M"}`
+	assert.Equal(t, http.StatusUnprocessableEntity, s.do("POST", "/Patient", wrong).Code, "also when it cannot be kept")
+	assert.Equal(t, http.StatusBadRequest, s.do("POST", "/Patient", "{").Code)
+	assert.Equal(t, http.StatusUnprocessableEntity, s.do("POST", "/", transaction).Code)
+	assert.Equal(t, http.StatusOK, s.do("POST", "/Patient/$validate", wrong).Code)
+	require.Len(t, kept, 3, "what was only to be judged is not kept")
+	assert.Equal(t, wrong, string(kept[0].Raw))
+	assert.Equal(t, "Patient.gender", kept[0].Issue.Expression)
+	assert.Equal(t, "Bundle/transaction", kept[2].Kind)
+}
+
 func TestRestore(t *testing.T) {
 	s := newServer(t, nil)
 	body := `{"resourceType":"Patient","id":"a","active":true}`
