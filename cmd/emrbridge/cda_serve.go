@@ -14,11 +14,13 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/cda"
 	"github.com/emrbridge/emrbridge/adapters/cda/hip"
 	"github.com/emrbridge/emrbridge/adapters/cda/safexml"
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/view"
 	"github.com/emrbridge/emrbridge/config"
+	"github.com/emrbridge/emrbridge/gateway/local"
 	"github.com/emrbridge/emrbridge/record"
 )
 
@@ -100,6 +102,7 @@ func (s *site) servePlatform(ctx context.Context, group *errgroup.Group, p *brid
 	if err != nil {
 		return err
 	}
+	s.platform.Store(service)
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emrbridge_hip_calls_total",
 		Help: "Calls of the platform's SOAP service by outcome: taken, answered, notfound, rejected, failed."}, []string{"outcome"})
 	took := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "emrbridge_hip_call_seconds",
@@ -129,6 +132,24 @@ func (s *site) servePlatform(ctx context.Context, group *errgroup.Group, p *brid
 	}
 	group.Go(func() error { return server.Serve(ctx, listener) })
 	return nil
+}
+
+// replayPlatform takes a refused platform message in once more, by the partner's rules of
+// today.
+func (s *site) replayPlatform(ctx context.Context, raw []byte, label intake.Label) local.ReplayResponse {
+	out := local.ReplayResponse{Code: string(hl7.AppError), ControlID: label.ControlID, Kind: label.Kind}
+	service := s.platform.Load()
+	if service == nil {
+		out.Error = "the platform's service is not switched on (cda.addr)"
+		return out
+	}
+	what, detail := service.Again(ctx, string(raw), "replay:"+label.Peer)
+	if what == hip.Taken {
+		out.Code = string(hl7.AppAccept)
+	} else {
+		out.Error = detail
+	}
+	return out
 }
 
 // openHIPArchive opens what the service answers queries from, where it is wanted.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/emrbridge/emrbridge/adapters/cda/hip"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mapping"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/bus"
@@ -53,6 +54,8 @@ type site struct {
 
 	fhir    atomic.Pointer[fhirDesk]    // the FHIR service, once it is open
 	notices atomic.Pointer[fhirNotices] // of FHIR subscriptions, once they are served
+
+	platform atomic.Pointer[hip.Service] // nil until it serves, or for good
 
 	undo []func() error
 }

@@ -48,11 +48,16 @@ func (r *replayer) Replay(ctx context.Context, id string, req local.ReplayReques
 	if label.Truncated {
 		return local.ReplayResponse{}, local.ErrNotWhole
 	}
-	to, err := r.receiver(label, req.Charset)
-	if err != nil {
-		return local.ReplayResponse{}, err
+	var out local.ReplayResponse
+	if label.Stage == hipStage {
+		out = r.site.replayPlatform(ctx, raw, label)
+	} else {
+		to, err := r.receiver(label, req.Charset)
+		if err != nil {
+			return local.ReplayResponse{}, err
+		}
+		out = replayAll(ctx, to, raw, label)
 	}
-	out := replayAll(ctx, to, raw, label)
 	if out.Code == string(hl7.AppAccept) && !req.Keep {
 		if err := r.site.quarantine.Remove(ctx, id); err != nil && !errors.Is(err, intake.ErrNotQuarantined) {
 			r.site.log.Warn("an item was taken but stays in the quarantine", "id", id, "err", err)

@@ -232,6 +232,19 @@ func (r *rig) record(t *testing.T, s Submission) *record.Record {
 	return rec
 }
 
+func TestAgain(t *testing.T) {
+	d, raw := example(t, "C0002")
+	text := register(d, raw)
+	r := newRig(t, nil)
+	what, detail := r.Again(context.Background(), strings.Replace(text, `<code code="C0002"`, `<code code="C0003"`, 1), "operator")
+	require.Equal(t, Rejected, what)
+	require.Contains(t, detail, "MISMATCH")
+	require.Empty(t, r.refused)
+	what, _ = r.Again(context.Background(), text, "operator")
+	require.Equal(t, Taken, what)
+	require.Len(t, r.taken, 1)
+}
+
 func TestPatientMessages(t *testing.T) {
 	r := newRig(t, nil)
 	for i, root := range []string{"PRPA_IN201311UV02", "PRPA_IN201314UV02"} {
