@@ -124,7 +124,7 @@ func shape(t *testing.T, x *patientindex.Index) (out []string) {
 func TestRebuiltIndexSaysTheSame(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "patients")
 	x := open(t, dir)
-	const records = 300
+	const records = 150
 	var last uint64
 	for n := 1; n <= records; n++ {
 		f, err := file(t.Context(), x, n)

@@ -17,7 +17,7 @@ import (
 // numbers together; a record's place follows from what it says and what was said before, and
 // asking again changes nothing.
 func TestWhateverHospitalsSay(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { sayAnything(t, seed) })
 	}
 }
@@ -38,7 +38,7 @@ func sayAnything(t *testing.T, seed uint64) {
 	}
 	ledger := map[evidence.Tag]evidence.Tag{}
 	last, merged := uint64(0), false
-	for range 400 {
+	for range 200 {
 		list := ids(number())
 		for rng.IntN(2) == 0 {
 			list = append(list, number())
