@@ -223,10 +223,10 @@ func TestReplayOverTLS(t *testing.T) {
 	go func() { done <- srv.Serve(l) }()
 	t.Cleanup(func() { require.NoError(t, srv.Close()); <-done })
 	to := []string{"messages", "replay", "T-1", "--to", "mllps://" + l.Addr().String(), "--reason", "x", "--tries", "1"}
+	out := lines[replayed](t, s, 0, append(append([]string{}, to...), "--ca", cert, "--cert", cert, "--key", key)...)
+	assert.Equal(t, "AA", out[0].Code)
 	for name, more := range map[string][]string{"no authority": nil, "no certificate": {"--ca", cert}} {
-		out := lines[replayed](t, s, 1, append(append([]string{}, to...), more...)...)
+		out := lines[replayed](t, s, 1, append(append(append([]string{}, to...), "--again"), more...)...)
 		assert.False(t, out[0].OK, name)
 	}
-	out := lines[replayed](t, s, 0, append(to, "--ca", cert, "--cert", cert, "--key", key)...)
-	assert.Equal(t, "AA", out[0].Code)
 }

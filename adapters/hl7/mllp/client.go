@@ -66,6 +66,8 @@ type Client struct {
 	conn *boundConn
 	r    *frameReader
 	w    *bufio.Writer
+	// letIn says that something has come from the server.
+	letIn bool
 }
 
 // boundConn is a connection whose reads all end at one time, whatever deadlines the frame
@@ -202,9 +204,13 @@ func (c *Client) awaitsApplication(h hl7.Header, known bool, code hl7.AckCode) b
 func (c *Client) await(h hl7.Header, known bool, commit hl7.AckCode) (Reply, error) {
 	for range maxForeign {
 		raw, err := c.read()
+		if err != nil && !c.letIn && alerted(err) {
+			return Reply{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
 		if err != nil {
 			return Reply{}, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		}
+		c.letIn = true
 		answer, err := hl7.ReadAnswer(raw, c.cfg.Charset)
 		if err != nil {
 			return Reply{}, fmt.Errorf("%w: %w", ErrBadAnswer, err)
@@ -220,6 +226,15 @@ func (c *Client) await(h hl7.Header, known bool, commit hl7.AckCode) (Reply, err
 		}
 	}
 	return Reply{}, fmt.Errorf("%w: MSA-2 differs from MSH-10", ErrWrongAnswer)
+}
+
+// alerted reports a TLS alert of the server. Before anything has come from it, that is the
+// end of a handshake: in TLS 1.3 a client learns that its certificate is refused only when
+// it takes the handshake for done and has sent (RFC 8446 §4.4.2.4, §6.2). The server has
+// looked at nothing of it.
+func alerted(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // commit answers an acknowledgement that itself asks for an accept acknowledgement.

@@ -291,6 +291,8 @@ func TestMemoryBudgetIsSharedAndGivenBack(t *testing.T) {
 	assert.Equal(t, "small frames need none of it", readFrame(t, r))
 	send(t, holder, "\x1c\r")
 	readFrame(t, hr)
+	send(t, holder, frame("the memory is given back before the next frame is read"))
+	readFrame(t, hr)
 	go io.WriteString(conn, frame(body))
 	assert.Len(t, readFrame(t, r), 200<<10, "given back")
 }

@@ -89,3 +89,14 @@ func TestPipeliningOnManyConnections(t *testing.T) {
 	}
 	assert.Equal(t, conns, s.Conns())
 }
+
+// A server that wants a certificate says so, in TLS 1.3, only after the client has sent. The
+// message has not arrived, and the client knows it.
+func TestClientWithoutACertificateHasSentNothing(t *testing.T) {
+	a := newAuthority(t)
+	addr, _, _ := start(t, mllp.Config{Handler: echo, TLS: &tls.Config{Certificates: []tls.Certificate{a.issue(t, "localhost")},
+		ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}})
+	c := client(t, addr, mllp.ClientConfig{TLS: &tls.Config{RootCAs: a.pool, ServerName: "localhost", MinVersion: tls.VersionTLS13}})
+	_, err := c.Send(t.Context(), adt("1"))
+	require.ErrorIs(t, err, mllp.ErrNotSent)
+}
