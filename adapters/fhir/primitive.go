@@ -71,7 +71,7 @@ var textFormats = map[string]func(string) bool{
 
 var formatHints = map[string]string{
 	"id":           ": 1 to 64 letters, digits, hyphens and dots are wanted",
-	"code":         ": no space before, behind or twice within",
+	"code":         ": no white space before or behind, and no two in a row",
 	"uri":          ": no white space",
 	"url":          ": no white space",
 	"canonical":    ": no white space",
@@ -101,7 +101,7 @@ func isCode(s string) bool {
 	was := true // a space before the first character counts as one
 	for _, r := range s {
 		space := r == ' ' || r == '\t' || r == '\n' || r == '\r'
-		if space && (was || r != ' ') {
+		if space && was {
 			return false
 		}
 		was = space
