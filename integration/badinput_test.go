@@ -49,7 +49,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown charset", adt("BAD-CS", planted, func(h *header) { h.charset = "KOI8-X" }), false, hl7.AppReject, hl7.CodeTableValue},
 		{"bytes of another charset", append(adt("BAD-BYTES", planted), 0xff, 0xfe), false, hl7.AppError, hl7.CodeDataType},
 		{"unknown message type", adt("BAD-TYPE", planted, func(h *header) { h.kind = "ZZZ^Z01" }), false, hl7.AppReject, hl7.CodeUnsupportedMessage},
-		{"unknown event", adt("BAD-EVENT", planted, func(h *header) { h.kind = "ADT^A60" }), false, hl7.AppReject, hl7.CodeUnsupportedEvent},
+		{"unknown event", adt("BAD-EVENT", planted, func(h *header) { h.kind = "ADT^Z99" }), false, hl7.AppReject, hl7.CodeUnsupportedEvent},
 		{"oversize", adt("BAD-LONG", planted, func(h *header) { h.extra = "NTE|1||" + strings.Repeat("x", 100<<10) }), false, hl7.AppReject, hl7.CodeInternal},
 		{"half a message, then silence", adt("BAD-HALF", planted)[:180], true, hl7.AppError, hl7.CodeSegmentSequence},
 	} {

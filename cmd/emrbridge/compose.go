@@ -57,12 +57,19 @@ type site struct {
 
 	platform atomic.Pointer[hip.Service] // nil until it serves, or for good
 
+	open atomic.Bool // what others reach is open
 	undo []func() error
 }
 
 // openSite builds what every role needs. On an error nothing stays open.
 func openSite(ctx context.Context, c *config.Config, log *slog.Logger) (_ *site, err error) {
 	s := &site{config: c, log: log, metrics: obs.NewRegistry(), ready: &obs.Readiness{}}
+	s.ready.Add("endpoints", func(context.Context) error {
+		if !s.open.Load() {
+			return errors.New("still starting")
+		}
+		return nil
+	})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())

@@ -53,7 +53,11 @@ has not finished is on disk and goes on at the next start.`,
 			if err != nil {
 				return err
 			}
-			return serve(ctx, c, log, cmd.OutOrStdout())
+			err = serve(ctx, c, log, cmd.OutOrStdout())
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to end while it was starting
+			}
+			return err
 		},
 	}
 	configFlag(cmd, &path)
@@ -96,24 +100,25 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, out io.Write
 		return err
 	}
 	defer s.stopPipeline(pipeline)
-	if err := s.serveHospitals(run, group, pipeline); err != nil {
-		return err
-	}
-	if err := s.serveHIS(run, group, pipeline); err != nil {
-		return err
-	}
-	if err := s.serveFolders(run, group, pipeline); err != nil {
-		return err
-	}
-	if err := s.servePlatform(run, group, pipeline); err != nil {
-		return err
-	}
-	if err := s.serveFHIR(run, group, pipeline); err != nil {
+	if err := s.openDoors(run, group, pipeline); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s %s serves · 已启动\n  MLLP     %s\n  gateway  %s\n  observe  http://%s/readyz\n",
 		c.Hospital.MSP, c.Hospital.Name, addresses(c.HL7.Listeners), c.Gateway.Addr, addr)
 	return group.Wait()
+}
+
+// openDoors opens what others reach. The site is not ready before all of it is open.
+func (s *site) openDoors(ctx context.Context, group *errgroup.Group, p *bridge.Pipeline) error {
+	for _, open := range []func(context.Context, *errgroup.Group, *bridge.Pipeline) error{
+		s.serveHospitals, s.serveHIS, s.serveFolders, s.servePlatform, s.serveFHIR,
+	} {
+		if err := open(ctx, group, p); err != nil {
+			return err
+		}
+	}
+	s.open.Store(true)
+	return nil
 }
 
 // assemble builds the pipeline over the open parts.
