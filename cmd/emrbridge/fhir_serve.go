@@ -19,11 +19,13 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir/index"
 	"github.com/emrbridge/emrbridge/adapters/fhir/rest"
 	"github.com/emrbridge/emrbridge/adapters/fhir/subscription"
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/bridge"
 	"github.com/emrbridge/emrbridge/bridge/intake"
 	"github.com/emrbridge/emrbridge/bridge/normalize"
 	"github.com/emrbridge/emrbridge/bridge/view"
 	"github.com/emrbridge/emrbridge/config"
+	"github.com/emrbridge/emrbridge/gateway/local"
 	"github.com/emrbridge/emrbridge/guard"
 	"github.com/emrbridge/emrbridge/record"
 )
@@ -67,6 +69,25 @@ func (s *site) fhirSeen(ctx context.Context, in normalize.Input, r *record.Recor
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("the view of FHIR resources lags", "record", r.ID, "err", err)
 	}
+}
+
+// fhirStage is how the quarantine names the FHIR service.
+const fhirStage = "fhir"
+
+// replayFHIR takes refused content in again.
+func (s *site) replayFHIR(ctx context.Context, raw []byte, label intake.Label) local.ReplayResponse {
+	out := local.ReplayResponse{Code: string(hl7.AppError), ControlID: label.ControlID, Kind: label.Kind}
+	d := s.fhir.Load()
+	if d == nil {
+		out.Error = "the FHIR service is not switched on (fhir.addr)"
+		return out
+	}
+	if err := d.handler.Again(ctx, label.Sender, raw); err != nil {
+		out.Error = err.Error()
+		return out
+	}
+	out.Code = string(hl7.AppAccept)
+	return out
 }
 
 // fhirLimits bounds resources; the largest that was ever taken must still be read.
@@ -157,7 +178,7 @@ func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.S
 		Further:   func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
 		OnWritten: written,
 		Quarantine: func(ctx context.Context, r rest.Refused) error {
-			_, err := s.quarantine.Put(ctx, intake.Refused{Raw: r.Raw, Code: string(r.Issue.Code), Reason: r.Issue.String(), Stage: "fhir",
+			_, err := s.quarantine.Put(ctx, intake.Refused{Raw: r.Raw, Code: string(r.Issue.Code), Reason: r.Issue.String(), Stage: fhirStage,
 				Sender: r.Sender, Kind: r.Kind, ReceivedAt: r.ReceivedAt})
 			return err
 		},

@@ -49,9 +49,12 @@ func (r *replayer) Replay(ctx context.Context, id string, req local.ReplayReques
 		return local.ReplayResponse{}, local.ErrNotWhole
 	}
 	var out local.ReplayResponse
-	if label.Stage == hipStage {
+	switch label.Stage {
+	case hipStage:
 		out = r.site.replayPlatform(ctx, raw, label)
-	} else {
+	case fhirStage:
+		out = r.site.replayFHIR(ctx, raw, label)
+	default:
 		to, err := r.receiver(label, req.Charset)
 		if err != nil {
 			return local.ReplayResponse{}, err

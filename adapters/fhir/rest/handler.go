@@ -44,6 +44,7 @@ type request struct {
 	*http.Request
 	caller Caller
 	name   string // of the interaction, for metrics
+	again  bool   // an operator sends refused content in again; it is in the quarantine already
 	format
 }
 
@@ -282,7 +283,7 @@ func (h *Handler) body(req *request) (*fhir.Resource, error) {
 // kept is judged for content that was sent to be kept: what is refused goes to the quarantine.
 func (h *Handler) kept(req *request, raw []byte, r *fhir.Resource, issues fhir.Issues) error {
 	err := judged(r, issues)
-	if err == nil || h.cfg.Quarantine == nil {
+	if err == nil || h.cfg.Quarantine == nil || req.again {
 		return err
 	}
 	refused := Refused{Raw: raw, Sender: "fhir/" + req.caller.Name(), Kind: "Resource", Issue: worst(issues), ReceivedAt: h.now()}

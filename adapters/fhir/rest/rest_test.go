@@ -195,6 +195,13 @@ func TestRefusedContentIsKept(t *testing.T) {
 	assert.Equal(t, wrong, string(kept[0].Raw))
 	assert.Equal(t, "Patient.gender", kept[0].Issue.Expression)
 	assert.Equal(t, "Bundle/transaction", kept[2].Kind)
+
+	require.ErrorContains(t, s.Again(t.Context(), kept[0].Sender, kept[0].Raw), "Patient.gender")
+	require.Error(t, s.Again(t.Context(), "fhir/his", []byte("{")))
+	require.Len(t, kept, 3, "it is there already")
+	require.NoError(t, s.Again(t.Context(), "fhir/his", []byte(patient)))
+	require.Len(t, s.submitted, 1)
+	assert.Equal(t, "fhir/his", s.submitted[0].Sender)
 }
 
 func TestRestore(t *testing.T) {
