@@ -19,8 +19,9 @@ import (
 // disks bring that about, and so does a crash between the creation of a block and that of
 // its key. Therefore
 //
-//   - blocks that a crash left empty and without a key are removed before the start: they
-//     hold nothing, and the server takes them for damage;
+//   - blocks that a crash left empty and without a key, and streams that it left without their
+//     description and without a message, are removed before the start: they hold nothing, and the
+//     server takes them for damage;
 //   - hard links keep all files of the streams until the server has loaded every one. A stream
 //     that it did not load is put back, and the start fails.
 //
@@ -37,7 +38,7 @@ func beginStart(dir string) (*rescue, error) {
 	if err := r.putBack(); err != nil {
 		return nil, fmt.Errorf("bus: put streams back: %w", err)
 	}
-	if err := r.removeEmptyBlocks(); err != nil {
+	if err := errors.Join(r.removeHalfMade(), r.removeEmptyBlocks()); err != nil {
 		return nil, fmt.Errorf("bus: repair of streams: %w", err)
 	}
 	tmp := r.keep + ".tmp"
@@ -90,6 +91,44 @@ func (r *rescue) putBack() error {
 		}
 	}
 	return os.RemoveAll(r.keep)
+}
+
+// removeHalfMade removes streams that a crash left without their description. It is written
+// before the first message can be, so such a stream has none; one that has is left alone.
+func (r *rescue) removeHalfMade() error {
+	streams, err := filepath.Glob(filepath.Join(r.streams, "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range streams {
+		described := true
+		for _, name := range []string{"meta.inf", "meta.sum", "meta.key"} {
+			described = described && size(filepath.Join(dir, name)) > 0
+		}
+		blocks, err := filepath.Glob(filepath.Join(dir, "msgs", "*.blk"))
+		if err != nil {
+			return err
+		}
+		if described || slices.ContainsFunc(blocks, func(b string) bool { return size(b) != 0 }) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// size returns the size of a file, 0 if there is none, and -1 if that cannot be told.
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil:
+		return info.Size()
+	case errors.Is(err, fs.ErrNotExist):
+		return 0
+	}
+	return -1
 }
 
 // removeEmptyBlocks removes blocks of no bytes that have no key.
