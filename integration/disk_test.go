@@ -19,7 +19,7 @@ import (
 // answered AE and never AA, the listener stays up, and when there is space again everything
 // acknowledged gets onto the ledger, with and without a restart in between.
 func TestDiskFull(t *testing.T) {
-	disk := smallDisk(t, "256m")
+	disk := smallDisk(t, "420m")
 	s := w.install(t, 3, func(c *config.Config) {
 		c.DataDir = disk
 		c.Keystore.Dir, c.Store.Dir, c.Gateway.Socket = filepath.Join(disk, "keys"), filepath.Join(disk, "store"), filepath.Join(disk, "emrbridge.sock")
@@ -77,6 +77,7 @@ func TestDiskFull(t *testing.T) {
 			step("everything acknowledged is on the ledger")
 		})
 	}
+	t.Run("a large document", func(t *testing.T) { s.largeOnAFullDisk(t, disk) })
 	s.verify(t)
 }
 

@@ -101,7 +101,7 @@ func TestFHIRClient(t *testing.T) {
 	dir := fhirKit(t)
 	issuer, token := tokenIssuer(t)
 	addr := freeAddress(t)
-	s := w.up(t, 1, func(c *config.Config) {
+	s := w.up(t, 2, func(c *config.Config) {
 		c.FHIR.Addr = addr
 		c.FHIR.OIDC = config.OIDC{Issuer: issuer, Audience: "emrbridge"}
 	})

@@ -20,7 +20,6 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
-	"github.com/emrbridge/emrbridge/config"
 )
 
 // largeLimit is how much memory large documents may need above what the process uses when
@@ -194,17 +193,9 @@ func TestLargeDocumentsKilledAtRandomMoments(t *testing.T) {
 	}
 }
 
-// TestLargeDocumentsOnAFullDisk: a document that does not fit is answered AE, leaves
-// nothing, and is taken when there is room again; ordinary messages pass all the time.
-func TestLargeDocumentsOnAFullDisk(t *testing.T) {
-	disk := smallDisk(t, "420m")
-	s := w.install(t, 3, func(c *config.Config) {
-		c.DataDir = disk
-		c.Keystore.Dir, c.Store.Dir, c.Gateway.Socket = filepath.Join(disk, "keys"), filepath.Join(disk, "store"), filepath.Join(disk, "emrbridge.sock")
-	})
-	w.sites[3] = s
-	t.Cleanup(func() { s.afterTest(t); s.halt(); delete(w.sites, 3) })
-	s.start(t)
+// largeOnAFullDisk: a document that does not fit is answered AE, leaves nothing, and is
+// taken when there is room again; ordinary messages pass all the time. The disk has 420 MiB.
+func (s *site) largeOnAFullDisk(t *testing.T, disk string) {
 	p := largePatient(t)
 	ballast := filepath.Join(disk, "ballast")
 	require.NoError(t, os.WriteFile(ballast, make([]byte, 240<<20), 0o600))
@@ -223,5 +214,4 @@ func TestLargeDocumentsOnAFullDisk(t *testing.T) {
 	s.note(t, raw, true)
 	s.reconcile(t)
 	assert.Empty(t, s.waiting(t))
-	s.verify(t)
 }

@@ -87,8 +87,24 @@ func (s *site) reconcile(t *testing.T) {
 	c = s.compare(t) // with what was not acknowledged and came through all the same
 	t.Logf("%s: %d acknowledged since the beginning, %d lost, %d doubled, %d nobody sent (settled in %.1f s)",
 		s.hospital.MSPID, c.acked, c.lost, c.doubled, c.foreign, time.Since(begun).Seconds())
+	if c.foreign > 0 {
+		s.explainForeign(t)
+	}
 	require.Equal(t, count{acked: c.acked}, c)
 	require.NotZero(t, c.acked)
+}
+
+// explainForeign shows where records that nobody sent came from, as far as the trail knows.
+func (s *site) explainForeign(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range w.seen {
+		if id.HospitalNumber() == uint16(s.hospital.Number) && !s.tried[id] {
+			out, _, err := s.Run(t.Context(), "trace", id.String())
+			t.Logf("nobody sent %s: %s %v", id, out, err)
+		}
+	}
 }
 
 // idle says whether bus and store have nothing that is not anchored.

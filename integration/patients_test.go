@@ -147,6 +147,7 @@ func TestPatientsAreJoinedMergedAndParted(t *testing.T) {
 	owner.answer(t, 0, &taken, "patients", "unmerge", joined.String(), "--reason", "wrong resident number", "--operator", "D-017")
 	correction, err := record.ParseID(taken.Record)
 	require.NoError(t, err)
+	owner.owe(correction)
 	owner.anchored(t, correction)
 	require.Equal(t, texts(joined), recordsOf(t, asker, resident), "only the message that itself names the resident number is left")
 
