@@ -39,7 +39,7 @@ func (p *pool) supervise(ctx context.Context, i int, end context.CancelFunc) {
 	}
 }
 
-// suspended reports whether link i is passed over for now.
+// suspended reports whether link i is passed over until its pause ends.
 func (p *pool) suspended(i int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,9 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,43 +23,6 @@ import (
 	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/record"
 )
-
-// fhirKit returns a folder with fhir-kit-client, installed as its lock file says.
-func fhirKit(t *testing.T) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		_, err := exec.LookPath(program)
-		require.NoError(t, err, "install it with: apt-get install nodejs npm (or make deps)")
-	}
-	base := os.Getenv("EMRBRIDGE_BUILD_DIR")
-	if base == "" {
-		base = filepath.Join("..", ".build")
-	}
-	dir, err := filepath.Abs(filepath.Join(base, "interop-fhir"))
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(dir, 0o755))
-	files, err := filepath.Glob("testdata/fhir-node/*")
-	require.NoError(t, err)
-	lock := ""
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o644))
-		if filepath.Base(f) == "package-lock.json" {
-			lock = string(text)
-		}
-	}
-	stamp := filepath.Join(dir, "node_modules", ".installed")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == lock {
-		return dir
-	}
-	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.NoError(t, os.WriteFile(stamp, []byte(lock), 0o644))
-	return dir
-}
 
 // tokenIssuer is an OpenID Connect issuer; it returns its address and what makes tokens.
 func tokenIssuer(t *testing.T) (address string, token func(client, scopes string) string) {
@@ -98,7 +59,7 @@ type fhirStep struct {
 // TestFHIRClient takes resources in from a client that others wrote, with bearer tokens, all
 // the way to the ledger.
 func TestFHIRClient(t *testing.T) {
-	dir := fhirKit(t)
+	dir := nodeFolder(t, "fhir-node")
 	issuer, token := tokenIssuer(t)
 	addr := freeAddress(t)
 	s := w.up(t, 2, func(c *config.Config) {

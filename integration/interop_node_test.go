@@ -7,7 +7,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -31,44 +30,6 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/config"
 )
-
-// nodeFolder returns a folder with the clients and servers of testdata/node, installed as
-// their lock file says. It is kept in the build folder from one run to the next.
-func nodeFolder(t *testing.T) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		_, err := exec.LookPath(program)
-		require.NoError(t, err, "install it with: apt-get install nodejs npm (or make deps)")
-	}
-	base := os.Getenv("EMRBRIDGE_BUILD_DIR")
-	if base == "" {
-		base = filepath.Join("..", ".build")
-	}
-	dir, err := filepath.Abs(filepath.Join(base, "interop-node"))
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(dir, 0o755))
-	files, err := filepath.Glob("testdata/node/*")
-	require.NoError(t, err)
-	sum := sha256.New()
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o644))
-		if strings.HasPrefix(filepath.Base(f), "package") {
-			sum.Write(text)
-		}
-	}
-	want, stamp := fmt.Sprintf("%x", sum.Sum(nil)), filepath.Join(dir, "node_modules", ".installed")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
-		return dir
-	}
-	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.NoError(t, os.WriteFile(stamp, []byte(want), 0o644))
-	return dir
-}
 
 // nodeJob is what client.mjs and server.mjs take.
 type nodeJob struct {
@@ -162,7 +123,7 @@ func freeAddr(t *testing.T) string {
 // TestInteropNodeClients: clients that others wrote send to the running bridge, over MLLP
 // and TLS, in UTF-8 and GB18030, one message, many, and a batch.
 func TestInteropNodeClients(t *testing.T) {
-	dir, pki, secure, ledger := nodeFolder(t), newPKI(t), freeAddr(t), freeAddr(t)
+	dir, pki, secure, ledger := nodeFolder(t, "node"), newPKI(t), freeAddr(t), freeAddr(t)
 	s := w.up(t, 1, func(c *config.Config) {
 		own := c.HL7.Listeners[0]
 		c.HL7.Listeners[0].ApplicationAck = config.AckSealed
@@ -262,7 +223,7 @@ func nodeServer(t *testing.T, dir string, job nodeJob) (string, *bufio.Scanner) 
 
 // TestInteropNodeServer: messages are sent on, and replayed, to a server that others wrote.
 func TestInteropNodeServer(t *testing.T) {
-	dir, pki := nodeFolder(t), newPKI(t)
+	dir, pki := nodeFolder(t, "node"), newPKI(t)
 	pem, err := os.ReadFile(pki.ca)
 	require.NoError(t, err)
 	pool := x509.NewCertPool()

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/emrbridge/emrbridge/bridge/topology"
+	"github.com/emrbridge/emrbridge/internal/diskspace"
 )
 
 // TestFullDiskRefusesAndHeals fills the disk under the server. What was acknowledged is
@@ -68,4 +69,37 @@ func TestFullDiskRefusesAndHeals(t *testing.T) {
 	s, err := b.js.Stream(t.Context(), topology.StreamNormalized)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, int64(s.CachedInfo().State.Msgs), acked.Load(), "what was acknowledged is there")
+}
+
+// TestNoPurgeOnAFullDisk: the server cannot be trusted to purge without room to write, see
+// Trim, so what is done with stays until there is some.
+func TestNoPurgeOnAFullDisk(t *testing.T) {
+	mount := t.TempDir()
+	require.NoError(t, unix.Mount("tmpfs", mount, "tmpfs", 0, "size=128m"), "mounting a small disk needs root")
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(mount, unix.MNT_DETACH)) })
+	b := openFailing(t, filepath.Join(mount, "bus"))
+	const n = 20
+	for range n {
+		require.NoError(t, b.Publish(t.Context(), Message{Subject: topology.Normalized, Body: []byte("x")}))
+	}
+	for _, name := range []string{topology.ConsumerSeal, topology.ConsumerTrail} {
+		c, err := b.js.Consumer(t.Context(), topology.StreamNormalized, name)
+		require.NoError(t, err)
+		batch, err := c.Fetch(n)
+		require.NoError(t, err)
+		for m := range batch.Messages() {
+			require.NoError(t, m.DoubleAck(t.Context()))
+		}
+	}
+	filler := filepath.Join(mount, "filler")
+	free, err := diskspace.Free(mount)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filler, make([]byte, free-roomToTrim/2), 0o600))
+	removed, err := b.Trim(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, removed)
+	require.NoError(t, os.Remove(filler))
+	removed, err = b.Trim(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, uint64(n), removed)
 }

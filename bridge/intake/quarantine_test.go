@@ -69,7 +69,7 @@ func TestQuarantineNoticesAlteration(t *testing.T) {
 	file, err := os.ReadFile(q.path(id))
 	require.NoError(t, err)
 	for name, change := range map[string]func([]byte) []byte{
-		"reason changed": func(b []byte) []byte { return bytes.Replace(b, []byte("no MSH"), []byte("no XXX"), 1) },
+		"reason changed": func(b []byte) []byte { return bytes.Replace(b, []byte("no MSH"), []byte("no PID"), 1) },
 		"bytes changed":  func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
 		"cut":            func(b []byte) []byte { return b[:len(b)-5] },
 		"cut label":      func(b []byte) []byte { return b[:20] },
