@@ -42,6 +42,15 @@ func bodies() []evidence.Body {
 		&evidence.DestroyKey{Tag: tag('t'), Reason: "patient"},
 		&evidence.LinkTag{From: tag('l'), To: tag('t'), Order: 7},
 		&evidence.UnlinkTag{From: tag('l'), To: tag('t'), Order: 8},
+		&evidence.RegisterInstitute{ID: "INST1", Name: "研究所", SignCert: []byte{1}, EncryptCert: []byte{2}, TLSKey: digest(3)},
+		&evidence.SetInstituteStatus{Institute: "INST1", Status: evidence.MemberSuspended, Reason: "audit"},
+		application(),
+		&evidence.DecideProject{Project: "INST1.p", Terms: digest(1), Approved: true, Committee: []evidence.Digest{digest(1), digest(2)}, NotAfter: 9},
+		&evidence.CloseProject{Project: "INST1.p", Reason: "done"},
+		&evidence.RecordRelease{Project: "INST1.p", Sequence: 1, Root: digest(1), Package: digest(2), Recipient: digest(3), Rows: 20, Subjects: 10, Policy: digest(4), Risk: evidence.Risk{K: 6, MaxPermille: 166, AveragePermille: 100}, Gate: true},
+		&evidence.WithdrawSubjects{Project: "INST1.p", Sequence: 1, Subjects: digest(1), Count: 2, Reason: "consent-withdrawn", DueBy: 9},
+		&evidence.ConfirmDeletion{Project: "INST1.p", Hospital: "H1MSP", Sequence: 1, Subjects: digest(1), Count: 2, Method: "erased"},
+		&evidence.Reidentify{Project: "INST1.p", Subject: digest(1), Reason: "urgent-finding", Finding: digest(2), Staff: []evidence.Digest{digest(1), digest(2)}},
 	}
 }
 
@@ -62,7 +71,7 @@ func TestStatementsOfEveryKindRoundTrip(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, canonical, again)
 	}
-	require.Len(t, seen, 14, "each kind has a body of its own")
+	require.Len(t, seen, 23, "each kind has a body of its own")
 }
 
 func TestStatementGolden(t *testing.T) {

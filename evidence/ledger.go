@@ -21,6 +21,16 @@ const (
 	TxDestroyKey      = "DestroyKey"      //
 	TxLinkTag         = "LinkTag"         //
 	TxUnlinkTag       = "UnlinkTag"       //
+
+	TxRegisterInstitute  = "RegisterInstitute"
+	TxSetInstituteStatus = "SetInstituteStatus"
+	TxApplyProject       = "ApplyProject"
+	TxDecideProject      = "DecideProject"
+	TxCloseProject       = "CloseProject"
+	TxRecordRelease      = "RecordRelease"
+	TxWithdrawSubjects   = "WithdrawSubjects"
+	TxConfirmDeletion    = "ConfirmDeletion"
+	TxReidentify         = "Reidentify"
 )
 
 // Queries of the contract. Ids and tags are arguments in their text form; answers are
@@ -44,6 +54,15 @@ const (
 	QueryTagLinks      = "ListTagLinks"      // tag, page size, bookmark → Page[TagLink], those that lead to the tag, by hospital, nearest first
 	QueryLinkedAnchors = "ListLinkedAnchors" // tag, page size, bookmark → Page[Anchor], under tags linked to the tag, each of the linking hospital alone
 	QueryTagHistory    = "ListTagHistory"    // tag, page size, bookmark → Page[TagStep]
+
+	QueryInstitute         = "GetInstitute"          // institute id → Institute
+	QueryInstitutes        = "ListInstitutes"        // → []Institute
+	QueryProject           = "GetProject"            // project id → Project
+	QueryProjects          = "ListProjects"          // institute, proxy or hospital, page size, bookmark → Page[Project]
+	QueryRelease           = "GetRelease"            // project id, msp, sequence → Release
+	QueryReleases          = "ListReleases"          // project id, page size, bookmark → Page[Release], by hospital and sequence
+	QueryWithdrawals       = "ListWithdrawals"       // project id, page size, bookmark → Page[Withdrawal], by hospital and sequence
+	QueryReidentifications = "ListReidentifications" // project id, page size, bookmark → Page[Reidentification], newest first
 )
 
 // TransientEntries is the key of the transient map under which the entries of a batch
@@ -69,7 +88,7 @@ type Event struct {
 	Kind  Kind   `json:"kind"`
 	Actor string `json:"actor"`
 	ID    Nonce  `json:"id"`              // nonce of the statement
-	Ref   string `json:"ref,omitempty"`   // what it refers to: a request, a consent, a member
+	Ref   string `json:"ref,omitempty"`   // what it refers to: a request, a consent, a member, an institute, a project
 	Owner string `json:"owner,omitempty"` // the other member concerned
 	Count uint32 `json:"count,omitempty"` // entries newly anchored
 }

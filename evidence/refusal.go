@@ -21,6 +21,9 @@ const (
 	CodeNoConsent    Code = "NO_CONSENT"    // no consent allows this access
 	CodeBadState     Code = "BAD_STATE"     // not possible in the present state
 	CodeLimit        Code = "LIMIT"         // a bound of the contract is exceeded
+	CodeNotApproved  Code = "NOT_APPROVED"  // the hospital or the proxy has not approved the project
+	CodeExpired      Code = "EXPIRED"       // project, ethics approval or hospital's approval is over
+	CodeGate         Code = "GATE"          // the leak gate or the risk gate of a release did not pass
 )
 
 // Refusal is the contract's answer to a statement that it does not accept. The contract

@@ -32,6 +32,17 @@ const (
 	KindDestroyKey      Kind = "destroy-key"
 	KindLinkTag         Kind = "link-tag"
 	KindUnlinkTag       Kind = "unlink-tag"
+
+	// About research; who signs is said with the body.
+	KindRegisterInstitute  Kind = "register-institute"
+	KindSetInstituteStatus Kind = "set-institute-status"
+	KindApplyProject       Kind = "apply-project"
+	KindDecideProject      Kind = "decide-project"
+	KindCloseProject       Kind = "close-project"
+	KindRecordRelease      Kind = "record-release"
+	KindWithdrawSubjects   Kind = "withdraw-subjects"
+	KindConfirmDeletion    Kind = "confirm-deletion"
+	KindReidentify         Kind = "reidentify"
 )
 
 // Body is the content of a statement. Each kind has one type of body.
@@ -45,7 +56,7 @@ type Body interface {
 type Statement struct {
 	Version  uint8           `cbor:"0,keyasint"`
 	Kind     Kind            `cbor:"1,keyasint"`
-	Actor    string          `cbor:"2,keyasint"` // MSP id of the hospital that speaks
+	Actor    string          `cbor:"2,keyasint"` // MSP id of the hospital that speaks; an institute's id, or "authority"
 	Nonce    Nonce           `cbor:"3,keyasint"`
 	IssuedAt int64           `cbor:"4,keyasint"` // Unix milliseconds
 	Body     cbor.RawMessage `cbor:"5,keyasint"`
