@@ -63,6 +63,7 @@ type Note struct {
 	// disjoint, and no two of them overlap.
 	Gold, Keep, Neutral []Span
 	Known               Known
+	Subject             Subject
 	// Header says that Known goes with the note; without it, it holds what the header would
 	// have said, for searches in the output.
 	Header bool

@@ -162,6 +162,7 @@ func newScene(r *rng, n *Note, g *grammar) *scene {
 		s.englishScene(male)
 	}
 	s.known()
+	s.subject()
 	return s
 }
 
