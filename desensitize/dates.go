@@ -1,0 +1,274 @@
+package desensitize
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// moment is a date as it stands in a text: which bytes are its year, month and day. What
+// stands around them (times, zones, 年 and 月, separators) is left as it is.
+type moment struct {
+	text             string
+	year, month, day int // 0 where absent
+	parts            []datePart
+}
+
+// datePart is one number of a date.
+type datePart struct {
+	start, end int
+	kind       byte // y, m or d
+	style      numberStyle
+}
+
+type numberStyle uint8
+
+const (
+	arabic  numberStyle = iota // as wide as it stands
+	wide                       // full-width digits
+	chinese                    // 十二, and years digit by digit
+	english                    // Jan or January
+)
+
+// maxDate bounds the bytes of a date with everything around it.
+const maxDate = 64
+
+// readDate finds the year, month and day of a date in a layout.
+func readDate(text string, layout Layout) (*moment, bool) {
+	if len(text) < 2 || len(text) > maxDate {
+		return nil, false
+	}
+	m := &moment{text: text}
+	var ok bool
+	switch layout {
+	case ISO:
+		ok = m.readISO()
+	case Compact:
+		ok = m.readCompact(0)
+	default:
+		ok = m.readProse()
+	}
+	return m, ok && m.sane()
+}
+
+// sane refuses numbers that are no date, such as 31 February.
+func (m *moment) sane() bool {
+	if m.month < 0 || m.month > 12 || m.day < 0 || m.day > 31 || m.year > 9999 || m.day > 0 && m.month == 0 {
+		return false
+	}
+	if m.day == 0 || m.month == 0 {
+		return m.year > 0 || m.month > 0
+	}
+	y := m.year
+	if y == 0 {
+		y = leapYear
+	}
+	t := time.Date(y, time.Month(m.month), m.day, 0, 0, 0, 0, time.UTC)
+	return t.Day() == m.day
+}
+
+// leapYear is the year in which dates without one are moved.
+const leapYear = 2024
+
+func (m *moment) add(kind byte, start, end, value int, style numberStyle) {
+	m.parts = append(m.parts, datePart{start, end, kind, style})
+	switch kind {
+	case 'y':
+		if end-start == 2 && style == arabic {
+			value += 2000
+		}
+		m.year = value
+	case 'm':
+		m.month = value
+	default:
+		m.day = value
+	}
+}
+
+// digits reads n digits at i.
+func (m *moment) digits(kind byte, i, n int) bool {
+	if i+n > len(m.text) {
+		return false
+	}
+	v := 0
+	for _, c := range []byte(m.text[i : i+n]) {
+		if c < '0' || c > '9' {
+			return false
+		}
+		v = v*10 + int(c-'0')
+	}
+	if v == 0 {
+		return false
+	}
+	m.add(kind, i, i+n, v, arabic)
+	return true
+}
+
+func (m *moment) readISO() bool {
+	t := m.text
+	if !m.digits('y', 0, 4) {
+		return false
+	}
+	if len(t) == 4 {
+		return true
+	}
+	if t[4] != '-' || !m.digits('m', 5, 2) {
+		return false
+	}
+	if len(t) == 7 {
+		return true
+	}
+	if t[7] != '-' || !m.digits('d', 8, 2) {
+		return false
+	}
+	return len(t) == 10 || t[10] == 'T' && plainTail(t[11:])
+}
+
+// readCompact reads YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ] from byte i on.
+func (m *moment) readCompact(i int) bool {
+	t := m.text[i:]
+	n := 0
+	for n < len(t) && t[n] >= '0' && t[n] <= '9' {
+		n++
+	}
+	if n != 4 && n != 6 && n != 8 && n != 10 && n != 12 && n != 14 || !plainTail(t[n:]) {
+		return false
+	}
+	return m.digits('y', i, 4) && (n < 6 || m.digits('m', i+4, 2)) && (n < 8 || m.digits('d', i+6, 2))
+}
+
+// plainTail reports the rest of a date of a machine: a time of day and a zone.
+func plainTail(s string) bool {
+	return strings.Trim(s, "0123456789.:+-Z") == ""
+}
+
+// shiftDays returns the date moved by days, written as it was. Of a month its middle moves,
+// of a year the middle of the year, so that the interval to other dates is kept as well as
+// the precision allows. Years that stand alone in 4 digits, months and days keep their width.
+func (m *moment) shiftDays(days int) (string, bool) {
+	y, mo, d := m.year, m.month, m.day
+	if y == 0 {
+		y = leapYear
+	}
+	if mo == 0 {
+		mo, d = 7, 1
+	} else if d == 0 {
+		d = 15
+	}
+	t := time.Date(y, time.Month(mo), d, 0, 0, 0, 0, time.UTC).AddDate(0, 0, days)
+	if t.Year() < 1 || t.Year() > 9999 {
+		return "", false
+	}
+	return m.write(t.Year(), int(t.Month()), t.Day()), true
+}
+
+// write returns the text with other numbers.
+func (m *moment) write(y, mo, d int) string {
+	var b strings.Builder
+	at := 0
+	for _, p := range m.parts {
+		b.WriteString(m.text[at:p.start])
+		was := m.text[p.start:p.end]
+		switch p.kind {
+		case 'y':
+			b.WriteString(writeYear(y, was, p.style))
+		case 'm':
+			b.WriteString(writeNumber(mo, was, p.style))
+		default:
+			b.WriteString(writeNumber(d, was, p.style))
+		}
+		at = p.end
+	}
+	b.WriteString(m.text[at:])
+	return b.String()
+}
+
+func writeYear(y int, was string, style numberStyle) string {
+	s := fmt.Sprintf("%04d", y)
+	if style == arabic && len(was) == 2 || style != arabic && len([]rune(was)) == 2 {
+		s = s[2:]
+	}
+	switch style {
+	case wide:
+		return widen(s)
+	case chinese:
+		return chineseDigits(s, strings.Contains(was, "零"))
+	}
+	return s
+}
+
+func writeNumber(n int, was string, style numberStyle) string {
+	switch style {
+	case english:
+		return englishMonth(n, was)
+	case chinese:
+		return chineseNumber(n)
+	}
+	padded := len(was) == 2 && was[0] == '0' || len([]rune(was)) == 2 && style == wide && strings.HasPrefix(was, "０") || n < 10 && len([]rune(was)) == 2
+	s := fmt.Sprint(n)
+	if padded && n < 10 {
+		s = "0" + s
+	}
+	if style == wide {
+		return widen(s)
+	}
+	return s
+}
+
+func widen(s string) string {
+	return strings.Map(func(r rune) rune { return r - '0' + '０' }, s)
+}
+
+func chineseDigits(s string, zero bool) string {
+	digits := []rune("〇一二三四五六七八九")
+	if zero {
+		digits[0] = '零'
+	}
+	return strings.Map(func(r rune) rune { return digits[r-'0'] }, s)
+}
+
+// chineseNumber writes 1 to 99.
+func chineseNumber(n int) string {
+	digits := []rune("〇一二三四五六七八九")
+	s := ""
+	if n >= 20 {
+		s = string(digits[n/10])
+	}
+	if n >= 10 {
+		s += "十"
+	}
+	if n%10 > 0 {
+		s += string(digits[n%10])
+	}
+	return s
+}
+
+var englishMonths = [...]string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
+
+func englishMonth(n int, was string) string {
+	name := englishMonths[n-1]
+	if len(was) == 3 || len(was) == 4 && n == 9 {
+		name = name[:3]
+	}
+	if was == strings.ToUpper(was) {
+		return strings.ToUpper(name)
+	}
+	if was == strings.ToLower(was) {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+// monthOf reads an English month, 0 if it is none.
+func monthOf(s string) int {
+	s = strings.ToLower(s)
+	if s == "sept" {
+		return 9
+	}
+	for i, name := range englishMonths {
+		if name = strings.ToLower(name); s == name || len(s) == 3 && s == name[:3] {
+			return i + 1
+		}
+	}
+	return 0
+}
