@@ -22,7 +22,7 @@ func (s *scene) chineseScene(male bool) {
 	s.outpatient = pick(r, []string{"MZ" + r.digits(8), r.digits(10), "M" + r.digits(9)})
 	s.record = pick(r, []string{"BA" + r.digits(7), r.digits(8), "B" + r.digits(6), r.digits(6) + "-" + r.digits(2)})
 	s.exam = pick(r, []string{"CT" + r.digits(8), "US" + year[2:] + r.digits(6), "MR" + r.digits(7), year + r.digits(8), "P" + r.digits(8)})
-	s.landline = r.landline()
+	s.landline, s.fax = r.landline(), r.landline()
 	s.ward = chineseNumber(r.between(1, 22)) + pick(r, []string{"病区", "病区", "病房"})
 	if r.percent(50) {
 		s.ward = fmt.Sprint(r.between(1, 24)) + pick(r, []string{"病区", "楼东病区", "病房"})
@@ -75,11 +75,19 @@ func init() {
 		"mobile":    func(s *scene, _ []int) { s.put(s.rng.mobileForm(s.patient.phone), gold, Phone) },
 		"relphone":  func(s *scene, _ []int) { s.put(s.rng.mobileForm(s.relatives[0].phone), gold, Phone) },
 		"rel2phone": func(s *scene, _ []int) { s.put(s.rng.mobileForm(s.relatives[1].phone), gold, Phone) },
-		"relfamily": func(s *scene, _ []int) { s.put(s.relatives[0].family, gold, Name) },
+		"relfamily": func(s *scene, _ []int) { s.put(s.familyName(s.relatives[0]), gold, Name) },
 		"relid": func(s *scene, _ []int) {
 			s.put(s.rng.residentID(s.birth.AddDate(s.rng.between(-3, 28), s.rng.between(1, 11), s.rng.between(0, 27)), s.relatives[0].male, false), gold, IDCard)
 		},
-		"otherno":  func(s *scene, _ []int) { s.put(s.rng.digits(s.rng.between(6, 9)), gold, InpatientNo) },
+		"otherno":   func(s *scene, _ []int) { s.put(s.rng.digits(s.rng.between(6, 9)), gold, InpatientNo) },
+		"babyname":  func(s *scene, _ []int) { s.put(s.baby(), gold, Name) },
+		"given":     func(s *scene, _ []int) { s.put(s.familiar(s.patient), gold, Name) },
+		"relgiven":  func(s *scene, _ []int) { s.put(s.familiar(s.relatives[0]), gold, Name) },
+		"rel2given": func(s *scene, _ []int) { s.put(s.familiar(s.relatives[1]), gold, Name) },
+		"funeral":   func(s *scene, _ []int) { s.put(s.home.city+"殡仪馆", gold, Employer) },
+		"street": func(s *scene, _ []int) {
+			s.put(s.home.district+s.rng.street()+s.rng.word("zh_places", "estate"), gold, Address)
+		},
 		"ta2":      func(s *scene, _ []int) { s.put(s.sex("他", "她"), plain, "") },
 		"relrole":  func(s *scene, _ []int) { s.put(s.relatives[0].role, plain, "") },
 		"rel2role": func(s *scene, _ []int) { s.put(s.relatives[1].role, plain, "") },
@@ -159,11 +167,38 @@ func (s *scene) callStaff(p person, title string) {
 }
 
 func (s *scene) pinyin() string {
-	family, given, _ := strings.Cut(s.patient.latin, " ")
+	family, given, two := strings.Cut(s.patient.latin, " ")
+	if !two {
+		return family
+	}
 	return pick(s.rng, []string{s.patient.latin, given + " " + family, strings.ToUpper(s.patient.latin), strings.ToLower(family) + strings.ToLower(given),
 		strings.ToUpper(family) + ", " + given})
 }
 
 func (s *scene) wechat() string {
 	return pick(s.rng, []string{"wxid_" + strings.ToLower(s.rng.letters(6)) + s.rng.digits(4), lower(s.patient.latin) + "_" + s.rng.digits(4), s.patient.phone, lower(s.patient.latin) + s.rng.digits(3)})
+}
+
+// baby is a name that a newborn child has before it has one, or its name.
+func (s *scene) baby() string {
+	if s.rng.percent(50) {
+		return s.patient.full + pick(s.rng, []string{"之子", "之女"})
+	}
+	given, _ := s.rng.chineseGiven(s.rng.percent(50))
+	return s.relatives[1].family + given
+}
+
+func (s *scene) familyName(p person) string {
+	if p.family == "" {
+		return p.full
+	}
+	return p.family
+}
+
+// familiar is how those who know a person call it: the given name, if it has two characters.
+func (s *scene) familiar(p person) string {
+	if p.family == "" || len(p.given) < len("二字") {
+		return p.full
+	}
+	return p.given
 }

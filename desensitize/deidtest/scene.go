@@ -154,8 +154,12 @@ func newScene(r *rng, n *Note, g *grammar) *scene {
 	s := &scene{writer: &writer{note: n, rng: r}, grammar: g, chinese: n.Language == "zh"}
 	s.admitted = time.Date(2017, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, r.intn(3200))
 	s.birth = r.birthday(s.admitted)
+	mother := n.Kind == "obstetrics"
+	if mother {
+		s.birth = s.admitted.AddDate(-r.between(20, 42), 0, -r.between(1, 360))
+	}
 	s.years = age(s.birth, s.admitted)
-	male := r.percent(50)
+	male := r.percent(50) && !mother
 	if s.chinese {
 		s.chineseScene(male)
 	} else {
