@@ -33,17 +33,27 @@ type page struct {
 	state      textState
 	saved      []textState
 	text, line matrix
-	endX, endY float64 // where the last glyph ended, in page space
-	lastSize   float64
-	started    bool
+	rows       []*row
+	row        *row // the one written last
+	written    int
 }
+
+// row is a piece of one line of a page: glyphs that follow each other without a wide gap.
+type row struct {
+	text       []byte
+	endX, endY float64 // where its last glyph ended, in page space
+	size       float64
+}
+
+// maxRows bounds the rows that are looked at for one that a glyph continues.
+const maxRows = 400
 
 // maxForms bounds form objects within each other.
 const maxForms = 12
 
 func (w *page) show(p dict) error {
 	w.state = textState{ctm: identity, scale: 1}
-	w.saved, w.text, w.line, w.started = nil, identity, identity, false
+	w.saved, w.text, w.line, w.rows, w.row = nil, identity, identity, nil, nil
 	var body []byte
 	parts, ok := w.file.resolve(p["Contents"]).(array)
 	if !ok {
@@ -62,6 +72,12 @@ func (w *page) show(p dict) error {
 	}
 	if err := w.run(body, w.file.dictOf(p["Resources"]), 0); err != nil {
 		return err
+	}
+	for i, r := range w.rows {
+		if i > 0 {
+			w.out = append(w.out, '\n')
+		}
+		w.out = append(w.out, r.text...)
 	}
 	return w.annotations(p)
 }
@@ -82,7 +98,7 @@ func (w *page) run(body []byte, resources dict, depth int) error {
 			}
 			continue
 		}
-		if w.file.ops++; w.file.ops > w.file.limits.MaxOps || len(w.out) > w.file.limits.MaxText {
+		if w.file.ops++; w.file.ops > w.file.limits.MaxOps || w.written > w.file.limits.MaxText {
 			return ErrTooLarge
 		}
 		switch op {
@@ -271,18 +287,19 @@ func (w *page) string(args []any, i int) {
 
 func (w *page) advance(x float64) { w.text = matrix{1, 0, 0, 1, x, 0}.times(w.text) }
 
-// glyphs writes a shown string, with a space or a line break where the pen jumped.
+// glyphs writes a shown string, each glyph to the row that it continues.
 func (w *page) glyphs(s str) {
 	t := w.state.font
 	if t == nil {
 		t = &font{width: 500}
 	}
 	t.glyphs(s, func(g glyph) {
-		w.gap(g)
-		switch {
-		case g.text != "":
-			w.out = append(w.out, g.text...)
-		case !g.known:
+		if g.text != "" {
+			if !w.place(g) {
+				w.row.text = append(w.row.text, g.text...)
+				w.written += len(g.text)
+			}
+		} else if !g.known {
 			w.unmapped++
 		}
 		step := g.advance/1000*w.state.size + w.state.chars
@@ -292,39 +309,65 @@ func (w *page) glyphs(s str) {
 		w.advance(step * w.state.scale)
 		if g.text != "" {
 			at := w.text.times(w.state.ctm)
-			w.endX, w.endY, w.started = at[4], at[5], true
+			w.row.endX, w.row.endY = at[4], at[5]
 		}
 	})
 }
 
-// gap looks at where the next glyph stands against the end of the last one.
-func (w *page) gap(g glyph) {
-	if g.text == "" {
-		return
-	}
+// place finds the row for a glyph: the last one, or an earlier one that ends where the glyph
+// stands, since programs draw a line in pieces and in any order; else a new one. It reports
+// a glyph that is drawn again over the last one of the row, for a bold look or because the
+// page is drawn in overlapping tiles.
+func (w *page) place(g glyph) (again bool) {
 	at := w.text.times(w.state.ctm)
 	size := math.Abs(w.state.size) * math.Hypot(at[2], at[3])
 	if size == 0 {
 		size = 1
 	}
-	defer func() { w.lastSize = size }()
-	if !w.started || len(w.out) == 0 {
-		return
-	}
-	dx, dy := at[4]-w.endX, at[5]-w.endY
-	along, across := dx, dy
-	if n := math.Hypot(at[0], at[1]); n > 0 { // measured along the writing direction
-		along, across = (dx*at[0]+dy*at[1])/n, (dy*at[0]-dx*at[1])/n
-	}
-	last := w.out[len(w.out)-1]
-	em := min(size, max(w.lastSize, 1e-6))
-	switch {
-	case math.Abs(across) > 0.6*em || along < -2*em:
-		if last != '\n' {
-			w.out = append(w.out, '\n')
+	width := g.advance / 1000 * size
+	if w.row != nil {
+		along, across, em := w.row.gap(at, size)
+		if across <= 0.6*em && along > -2*em {
+			again = w.row.repeats(along, width, em, g)
+			w.row.space(along, em, g)
+			w.row.size = size
+			return again
 		}
-	case along > spaceWidth(g)*em && last != ' ' && last != '\n' && g.text != " ":
-		w.out = append(w.out, ' ')
+	}
+	for i := len(w.rows) - 1; i >= max(0, len(w.rows)-maxRows); i-- {
+		r := w.rows[i]
+		along, across, em := r.gap(at, size)
+		if again = r.repeats(along, width, em, g); across <= 0.3*em && (again || math.Abs(along) <= 0.6*em) {
+			w.row = r
+			r.space(along, em, g)
+			return again
+		}
+	}
+	w.row = &row{size: size}
+	w.rows = append(w.rows, w.row)
+	return false
+}
+
+// repeats reports that a glyph is the last one of the row once more.
+func (r *row) repeats(along, width, em float64, g glyph) bool {
+	return bytes.HasSuffix(r.text, []byte(g.text)) && along < 0 && math.Abs(along+width) < 0.1*em
+}
+
+// gap measures from the end of a row to a glyph, along the direction of writing and across,
+// and says how wide an em is.
+func (r *row) gap(at matrix, size float64) (along, across, em float64) {
+	dx, dy := at[4]-r.endX, at[5]-r.endY
+	along, across = dx, math.Abs(dy)
+	if n := math.Hypot(at[0], at[1]); n > 0 {
+		along, across = (dx*at[0]+dy*at[1])/n, math.Abs(dy*at[0]-dx*at[1])/n
+	}
+	return along, across, max(min(size, r.size), 1e-6)
+}
+
+// space writes a space where the gap is as wide as one.
+func (r *row) space(along, em float64, g glyph) {
+	if n := len(r.text); n > 0 && along > spaceWidth(g)*em && r.text[n-1] != ' ' && g.text != " " {
+		r.text = append(r.text, ' ')
 	}
 }
 

@@ -210,8 +210,11 @@ func (t *font) text(code []byte, n uint32) (string, bool) {
 // clean takes out what no text holds.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0xFEFF || r == utf8.RuneError {
+		switch {
+		case r < ' ' || r == 0xFEFF || r == utf8.RuneError:
 			return -1
+		case r == 0xA0:
+			return ' '
 		}
 		return r
 	}, s)
