@@ -142,21 +142,20 @@ func (l *lattice) price(column int) {
 
 // cost joins the losses of the columns into what nodes are compared by.
 func (l *lattice) cost(perColumn []float64) []float64 {
-	sum, product := 0.0, 1.0
-	for _, x := range perColumn {
-		sum, product = sum+x, product*(1+x)
+	sum, product, ranked := 0.0, 1.0, make([]float64, len(perColumn))
+	for i, x := range perColumn {
+		sum, product, ranked[i] = sum+x, product*(1+x), l.rounded(x)
 	}
 	switch n := float64(len(perColumn)); l.metric {
 	case Entropy:
-		return []float64{sum}
+		return []float64{l.rounded(sum)}
 	case LossGeometric:
-		return []float64{math.Pow(product, 1/n) - 1}
+		return []float64{l.rounded(math.Pow(product, 1/n) - 1)}
 	case LossRank:
-		out := slices.Clone(perColumn)
-		slices.SortFunc(out, func(a, b float64) int { return cmp.Compare(b, a) })
-		return out
+		slices.SortFunc(ranked, func(a, b float64) int { return cmp.Compare(b, a) })
+		return ranked
 	default:
-		return []float64{sum / n}
+		return []float64{l.rounded(sum / n)}
 	}
 }
 
@@ -169,15 +168,16 @@ func (l *lattice) bound(n node) []float64 {
 	return l.cost(per)
 }
 
-// less compares costs; differences of rounding do not count.
-func less(a, b []float64) bool {
-	for i := range a {
-		d := a[i] - b[i]
-		if math.Abs(d) > 1e-12*math.Max(1, math.Abs(a[i])) {
-			return d < 0
-		}
+// less compares costs.
+func less(a, b []float64) bool { return slices.Compare(a, b) < 0 }
+
+// rounded takes off the noise of adding up, so that equal costs compare equal: to the
+// twelfth decimal, or for sums of bits, which are large, to the sixth.
+func (l *lattice) rounded(x float64) float64 {
+	if l.metric == Entropy {
+		return math.Round(x*1e6) / 1e6
 	}
-	return false
+	return math.Round(x*1e12) / 1e12
 }
 
 // group forms the classes of a node. Columns are folded into one number as long as it fits

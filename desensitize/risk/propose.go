@@ -214,13 +214,7 @@ func (s *search) keep(o outcome) {
 	}
 	s.found = append(s.found, Alternative{levels, o.cost, o.suppressed})
 	slices.SortStableFunc(s.found, func(a, b Alternative) int {
-		switch {
-		case less(a.Cost, b.Cost):
-			return -1
-		case less(b.Cost, a.Cost):
-			return 1
-		}
-		return cmp.Compare(a.Suppressed, b.Suppressed)
+		return cmp.Or(slices.Compare(a.Cost, b.Cost), cmp.Compare(a.Suppressed, b.Suppressed))
 	})
 	s.found = s.found[:min(len(s.found), 6)]
 	if s.best.at == nil || less(o.cost, s.best.cost) {
