@@ -40,3 +40,13 @@ func (c *cost) observe(batch bool, n int, took time.Duration) {
 	c.single += learn * (took.Seconds()/float64(n) - c.single)
 	c.fixed *= 1 - forget
 }
+
+// patience is how long a group may wait for more messages: what a commit takes.
+func (c *cost) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(time.Duration(c.fixed*float64(time.Second)), maxPatience)
+}
+
+// maxPatience bounds the wait on a disk that hardly moves.
+const maxPatience = 10 * time.Millisecond
