@@ -129,6 +129,16 @@ var functions = map[evidence.Kind]string{
 	evidence.KindDestroyKey:      evidence.TxDestroyKey,
 	evidence.KindLinkTag:         evidence.TxLinkTag,
 	evidence.KindUnlinkTag:       evidence.TxUnlinkTag,
+
+	evidence.KindRegisterInstitute:  evidence.TxRegisterInstitute,
+	evidence.KindSetInstituteStatus: evidence.TxSetInstituteStatus,
+	evidence.KindApplyProject:       evidence.TxApplyProject,
+	evidence.KindDecideProject:      evidence.TxDecideProject,
+	evidence.KindCloseProject:       evidence.TxCloseProject,
+	evidence.KindRecordRelease:      evidence.TxRecordRelease,
+	evidence.KindWithdrawSubjects:   evidence.TxWithdrawSubjects,
+	evidence.KindConfirmDeletion:    evidence.TxConfirmDeletion,
+	evidence.KindReidentify:         evidence.TxReidentify,
 }
 
 // Submit signs a statement with body, brings it to the ledger and waits for its block. It

@@ -178,7 +178,7 @@ func (c *Client) tooEarly(o *order, code evidence.Code) bool {
 // heals reports whether another member's transaction can end a refusal with this code.
 func heals(code evidence.Code) bool {
 	switch code {
-	case evidence.CodeNotFound, evidence.CodeBadState, evidence.CodeNotMember, evidence.CodeNoConsent:
+	case evidence.CodeNotFound, evidence.CodeBadState, evidence.CodeNotMember, evidence.CodeNoConsent, evidence.CodeNotApproved:
 		return true
 	}
 	return false

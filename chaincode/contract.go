@@ -39,6 +39,16 @@ var (
 		evidence.TxDestroyKey:      stated(destroyKey),
 		evidence.TxLinkTag:         stated(linkTag),
 		evidence.TxUnlinkTag:       stated(unlinkTag),
+
+		evidence.TxRegisterInstitute:  registerInstitute,
+		evidence.TxSetInstituteStatus: setInstituteStatus,
+		evidence.TxApplyProject:       carried(applyProject),
+		evidence.TxDecideProject:      stated(decideProject),
+		evidence.TxCloseProject:       carried(closeProject),
+		evidence.TxRecordRelease:      stated(recordRelease),
+		evidence.TxWithdrawSubjects:   stated(withdrawSubjects),
+		evidence.TxConfirmDeletion:    carried(confirmDeletion),
+		evidence.TxReidentify:         stated(reidentify),
 	}
 	queries = map[string]query{
 		evidence.QueryAuthority:     getAuthority,
@@ -58,6 +68,15 @@ var (
 		evidence.QueryTagLinks:      listTagLinks,
 		evidence.QueryLinkedAnchors: listLinkedAnchors,
 		evidence.QueryTagHistory:    listTagHistory,
+
+		evidence.QueryInstitute:         getInstitute,
+		evidence.QueryInstitutes:        listInstitutes,
+		evidence.QueryProject:           getProject,
+		evidence.QueryProjects:          listProjects,
+		evidence.QueryRelease:           getRelease,
+		evidence.QueryReleases:          listReleases,
+		evidence.QueryWithdrawals:       listWithdrawals,
+		evidence.QueryReidentifications: listReidentifications,
 	}
 )
 

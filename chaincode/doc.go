@@ -1,6 +1,6 @@
 // Package chaincode is the consortium's contract on Hyperledger Fabric: the registry of
-// members, the registration of patients (T_R), the anchors of records (T_M), consents and
-// the life of access requests. Its vocabulary is package evidence, its rule of access is
+// members, the registration of patients (T_R), the anchors of records (T_M), consents, the
+// life of access requests, and that of research projects. Its vocabulary is package evidence, its rule of access is
 // package policy, its cryptography is package smcrypto.
 //
 // Every change of state is a statement signed with SM2 by the acting hospital. A handler

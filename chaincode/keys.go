@@ -28,10 +28,18 @@ import (
 //	d <tag> <time> <nonce>                  evidence.Destruction, JSON
 //	l <tag> <number>                        where the hospital links the tag to, and which tags it links to it: tagNode, JSON
 //	L <tag> <time> <nonce>                  evidence.TagStep, JSON: links made and ended, filed under both tags
+//	I <institute>                           evidence.Institute, JSON
+//	s <institute>/ <nonce>                  0x01: the institute used this nonce
+//	g <project>                             evidence.Project without its parts, JSON
+//	G <party>/ <time> <project>             0x01: projects of an institute, a proxy or a hospital
+//	v <project>/ <number>                   evidence.ProjectPart, JSON: what one hospital said
+//	x <project>/ <number> <sequence>        evidence.Release, JSON
+//	w <project>/ <number> <sequence>        evidence.Withdrawal, JSON
+//	i <project>/ <time> <nonce>             evidence.Reidentification, JSON
 //
 // The spaces are not part of the keys. number is 4, nonce and tag are 32 lowercase
-// hexadecimal digits; time is 12, of 2^48−1 minus the Unix milliseconds, so that the
-// newest comes first. tag85, id85 and rest85 are Z85 (ZeroMQ RFC 32) of the tag, id[0:8]
+// hexadecimal digits, sequence is 8; time is 12, of 2^48−1 minus the Unix milliseconds, so
+// that the newest comes first. tag85, id85 and rest85 are Z85 (ZeroMQ RFC 32) of the tag, id[0:8]
 // and id[8:16]: 20, 10 and 10 printable characters; hexadecimal would cost 30 bytes more
 // for each record. Package evidence holds these two families (AnchorKey, GuardKey), since a
 // verifier reads them in the blocks.
@@ -61,6 +69,15 @@ const (
 	familyDestruction = "d"
 	familyLink        = "l"
 	familyLinkStep    = "L"
+
+	familyInstitute        = "I"
+	familyInstituteNonce   = "s"
+	familyProject          = "g"
+	familyProjectParty     = "G"
+	familyPart             = "v"
+	familyRelease          = "x"
+	familyWithdrawal       = "w"
+	familyReidentification = "i"
 )
 
 // present is the value of keys that say all by existing. Fabric takes an empty value for a
@@ -106,6 +123,33 @@ func partyPrefix(family, msp string) string { return family + msp + "/" }
 // indexKey files the id under a prefix, the newest first.
 func indexKey(prefix string, at int64, id evidence.Nonce) string {
 	return fmt.Sprintf("%s%012x%x", prefix, uint64(maxTime-1-at), id[:])
+}
+
+// timeDigits is the length of a time in a key.
+const timeDigits = 12
+
+func instituteKey(id string) string { return familyInstitute + id }
+
+func instituteNonceKey(id string, n evidence.Nonce) string {
+	return fmt.Sprintf("%s%x", partyPrefix(familyInstituteNonce, id), n[:])
+}
+
+func projectKey(id string) string { return familyProject + id }
+
+func projectIndexKey(party string, at int64, id string) string {
+	return fmt.Sprintf("%s%0*x%s", partyPrefix(familyProjectParty, party), timeDigits, uint64(maxTime-1-at), id)
+}
+
+func partKey(project string, number uint16) string {
+	return fmt.Sprintf("%s%04x", partyPrefix(familyPart, project), number)
+}
+
+func releaseKey(project string, number uint16, sequence uint32) string {
+	return fmt.Sprintf("%s%04x%08x", partyPrefix(familyRelease, project), number, sequence)
+}
+
+func withdrawalKey(project string, number uint16, sequence uint32) string {
+	return fmt.Sprintf("%s%04x%08x", partyPrefix(familyWithdrawal, project), number, sequence)
 }
 
 // indexID takes the id from the end of an index key.

@@ -81,7 +81,7 @@ func registerMember(t *tx) ([]byte, error) {
 	if body.Endpoint != "" && !strings.HasPrefix(body.Endpoint, "https://") {
 		return nil, refuse(evidence.CodeMalformed, "the endpoint must be an https URL")
 	}
-	if err := t.checkCertificates(s.Actor, body); err != nil {
+	if err := t.checkPair(s.Actor, body.SignCert, body.EncryptCert); err != nil {
 		return nil, err
 	}
 	if err := t.verify(s, body.SignCert); err != nil {
@@ -108,12 +108,12 @@ func registerMember(t *tx) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return t.finish(s, body.Number, effect{ref: s.Actor})
+	return t.finish(s, nonceKey(body.Number, s.Nonce), effect{ref: s.Actor})
 }
 
-// checkCertificates checks that both certificates chain to the authority at the time of
-// the transaction, are for signing and for enciphering, name the member, and differ.
-func (t *tx) checkCertificates(msp string, body evidence.RegisterMember) error {
+// checkPair checks that both certificates chain to the authority at the time of the
+// transaction, are for signing and for enciphering, name the holder, and differ.
+func (t *tx) checkPair(holder string, sign, encrypt []byte) error {
 	root, _, err := t.authority()
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (t *tx) checkCertificates(msp string, body evidence.RegisterMember) error {
 		what  string
 		der   []byte
 		usage smcrypto.Usage
-	}{{"signing", body.SignCert, smcrypto.UsageSign}, {"encryption", body.EncryptCert, smcrypto.UsageEncipher}} {
+	}{{"signing", sign, smcrypto.UsageSign}, {"encryption", encrypt, smcrypto.UsageEncipher}} {
 		cert, err := t.certs.parse(c.der)
 		if err != nil {
 			return refuse(evidence.CodeBadSignature, "the %s certificate cannot be read: %v", c.what, err)
@@ -131,8 +131,8 @@ func (t *tx) checkCertificates(msp string, body evidence.RegisterMember) error {
 		if err := smcrypto.VerifyChain(smcrypto.Default(), cert, nil, []*smcrypto.Certificate{root}, t.stamp.AsTime(), c.usage); err != nil {
 			return refuse(evidence.CodeBadSignature, "the %s certificate is not the authority's: %v", c.what, err)
 		}
-		if cert.Organization() != msp {
-			return refuse(evidence.CodeBadSignature, "the %s certificate does not name %s as organisation", c.what, msp)
+		if cert.Organization() != holder {
+			return refuse(evidence.CodeBadSignature, "the %s certificate does not name %s as organisation", c.what, holder)
 		}
 		keys[i] = cert.PublicKey()
 	}
@@ -157,6 +157,13 @@ func (t *tx) checkRegistration(msp string, body evidence.RegisterMember) (eviden
 			return member, true, refuse(evidence.CodeConflict, "%s is registered with another number or name; they cannot change", msp)
 		}
 		return member, true, nil
+	}
+	institute, err := t.get(instituteKey(msp))
+	if err != nil {
+		return member, false, err
+	}
+	if len(institute) > 0 {
+		return member, false, refuse(evidence.CodeConflict, "%s is a research institute", msp)
 	}
 	holder, err := t.get(numberKey(body.Number))
 	if err != nil {
@@ -226,13 +233,13 @@ func setMemberStatus(t *tx) ([]byte, error) {
 	if err := t.putJSON(memberKey(body.Member), member); err != nil {
 		return nil, err
 	}
-	return t.finish(s, authorityNumber, effect{ref: body.Member, owner: body.Member})
+	return t.finish(s, nonceKey(authorityNumber, s.Nonce), effect{ref: body.Member, owner: body.Member})
 }
 
 // admitAuthority is admit for a statement of the authority.
 func (t *tx) admitAuthority(s *said) error {
 	if s.Actor != evidence.AuthorityActor {
-		return refuse(evidence.CodeUnauthorized, "only the authority sets the status of members")
+		return refuse(evidence.CodeUnauthorized, "only the authority says this")
 	}
 	_, der, err := t.authority()
 	if err != nil {

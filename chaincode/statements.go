@@ -63,7 +63,10 @@ func stated[B any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		return t.finish(s, s.member.Info.Number, done)
+		if s.Kind == evidence.KindAnchorBatch {
+			return t.finishWith(s, batchKey(s.member.Info.Number, s.Nonce), s.raw, done)
+		}
+		return t.finish(s, nonceKey(s.member.Info.Number, s.Nonce), done)
 	}
 }
 
@@ -124,13 +127,14 @@ func (t *tx) fresh(s *said, number uint16) error {
 	return nil
 }
 
-// finish spends the nonce, sets the event and returns the payload. The header of a batch
-// spends its nonce by being stored.
-func (t *tx) finish(s *said, number uint16, done effect) ([]byte, error) {
-	key, value := nonceKey(number, s.Nonce), present
-	if s.Kind == evidence.KindAnchorBatch {
-		key, value = batchKey(number, s.Nonce), s.raw
-	}
+// finish spends the nonce under its key, sets the event and returns the payload.
+func (t *tx) finish(s *said, spent string, done effect) ([]byte, error) {
+	return t.finishWith(s, spent, present, done)
+}
+
+// finishWith is finish for a statement that spends its nonce by being stored: the header of
+// a batch.
+func (t *tx) finishWith(s *said, key string, value []byte, done effect) ([]byte, error) {
 	if err := t.put(key, value); err != nil {
 		return nil, err
 	}

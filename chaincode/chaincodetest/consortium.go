@@ -29,6 +29,16 @@ var Transactions = map[evidence.Kind]string{
 	evidence.KindDestroyKey:      evidence.TxDestroyKey,
 	evidence.KindLinkTag:         evidence.TxLinkTag,
 	evidence.KindUnlinkTag:       evidence.TxUnlinkTag,
+
+	evidence.KindRegisterInstitute:  evidence.TxRegisterInstitute,
+	evidence.KindSetInstituteStatus: evidence.TxSetInstituteStatus,
+	evidence.KindApplyProject:       evidence.TxApplyProject,
+	evidence.KindDecideProject:      evidence.TxDecideProject,
+	evidence.KindCloseProject:       evidence.TxCloseProject,
+	evidence.KindRecordRelease:      evidence.TxRecordRelease,
+	evidence.KindWithdrawSubjects:   evidence.TxWithdrawSubjects,
+	evidence.KindConfirmDeletion:    evidence.TxConfirmDeletion,
+	evidence.KindReidentify:         evidence.TxReidentify,
 }
 
 // Consortium is a ledger with an authority and registered members H1MSP, H2MSP, …
