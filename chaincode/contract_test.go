@@ -165,6 +165,10 @@ func bodies(m, other *chaincodetest.Member) []evidence.Body {
 		evidence.DestroyKey{Tag: tagOf(1), Reason: "erasure"},
 		evidence.LinkTag{From: tagOf(2), To: tagOf(1), Order: 1},
 		evidence.UnlinkTag{From: tagOf(2), To: tagOf(1), Order: 2},
+		evidence.DecideProject{Project: "INST1.p1", Terms: digestOf(1), Reason: "no", Committee: []evidence.Digest{digestOf(1), digestOf(2)}},
+		evidence.RecordRelease{Project: "INST1.p1", Sequence: 1, Root: digestOf(1), Package: digestOf(2), Recipient: digestOf(3), Policy: digestOf(4)},
+		evidence.WithdrawSubjects{Project: "INST1.p1", Sequence: 1, All: true, Reason: "project-ended", DueBy: 1 << 45},
+		evidence.Reidentify{Project: "INST1.p1", Subject: digestOf(1), Reason: "urgent-finding", Staff: []evidence.Digest{digestOf(1), digestOf(2)}},
 	}
 }
 

@@ -55,6 +55,10 @@ func FuzzStatements(f *testing.F) {
 	require.NoError(f, err)
 	_, request, err := h2.Say(emergencyOf(h2, h1))
 	require.NoError(f, err)
+	institute := c.NewInstitute(f, "INST1")
+	require.NoError(f, c.Decree(h1, institute.Registration()))
+	application := institute.Application("p1", h1)
+	require.NoError(f, institute.Say(h1, application))
 	kinds := make([]evidence.Kind, 0, len(chaincodetest.Transactions))
 	for kind := range chaincodetest.Transactions {
 		kinds = append(kinds, kind)
@@ -63,7 +67,11 @@ func FuzzStatements(f *testing.F) {
 	seeds := append(bodies(h1, h2),
 		evidence.DecideAccess{Request: request, Granted: true, NotAfter: c.Now().UnixMilli() + hour},
 		evidence.RevokeConsent{Consent: consent},
-		evidence.ReviewEmergency{Request: request, Reviewer: digestOf(1)})
+		evidence.ReviewEmergency{Request: request, Reviewer: digestOf(1)},
+		institute.Registration(), institute.Application("p2", h1, h2), institute.Release(application, 1),
+		evidence.SetInstituteStatus{Institute: "INST1", Status: evidence.MemberSuspended, Reason: "audit"},
+		evidence.CloseProject{Project: application.ID, Reason: "done"},
+		evidence.ConfirmDeletion{Project: application.ID, Hospital: h1.MSP, Sequence: 1, Method: "erased"})
 	entries, err := evidence.EncodeEntries([]evidence.Entry{entry(1, 1, 1)})
 	require.NoError(f, err)
 	for _, body := range seeds {
@@ -74,8 +82,11 @@ func FuzzStatements(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind byte, body, entries []byte, shift int64) {
 		k := kinds[int(kind)%len(kinds)]
 		key, actor := h1.SignKey, h1.MSP
-		if k == evidence.KindSetMemberStatus {
+		switch k {
+		case evidence.KindSetMemberStatus, evidence.KindRegisterInstitute, evidence.KindSetInstituteStatus:
 			key, actor = c.Authority.Key, evidence.AuthorityActor
+		case evidence.KindApplyProject, evidence.KindCloseProject, evidence.KindConfirmDeletion:
+			key, actor = institute.SignKey, institute.ID
 		}
 		raw, err := chaincodetest.SignStatement(key, evidence.Statement{
 			Version: evidence.StatementVersion, Kind: k, Actor: actor, Nonce: chaincodetest.NewNonce(),

@@ -32,7 +32,8 @@ import (
 //	s <institute>/ <nonce>                  0x01: the institute used this nonce
 //	g <project>                             evidence.Project without its parts, JSON
 //	G <party>/ <time> <project>             0x01: projects of an institute, a proxy or a hospital
-//	v <project>/ <number>                   evidence.ProjectPart, JSON: what one hospital said
+//	v <project>/ <number>                   evidence.ProjectPart without its counts, JSON: what one hospital decided
+//	y <project>/ <number>                   counts, JSON: how many releases and notices the hospital recorded
 //	x <project>/ <number> <sequence>        evidence.Release, JSON
 //	w <project>/ <number> <sequence>        evidence.Withdrawal, JSON
 //	i <project>/ <time> <nonce>             evidence.Reidentification, JSON
@@ -75,6 +76,7 @@ const (
 	familyProject          = "g"
 	familyProjectParty     = "G"
 	familyPart             = "v"
+	familyCounts           = "y"
 	familyRelease          = "x"
 	familyWithdrawal       = "w"
 	familyReidentification = "i"
@@ -142,6 +144,10 @@ func projectIndexKey(party string, at int64, id string) string {
 
 func partKey(project string, number uint16) string {
 	return fmt.Sprintf("%s%04x", partyPrefix(familyPart, project), number)
+}
+
+func countsKey(project string, number uint16) string {
+	return fmt.Sprintf("%s%04x", partyPrefix(familyCounts, project), number)
 }
 
 func releaseKey(project string, number uint16, sequence uint32) string {

@@ -14,8 +14,10 @@ import (
 //	                                             refused                    Reidentify (hospital)
 //	CloseProject (institute) ends the releases for good.
 //
-// What a hospital says is kept apart from the project, under its number, so that hospitals
-// never wait for each other. The state is computed by evidence.Project.
+// What a hospital decides and what it counts are kept apart from the project and from each
+// other, under its number: a release reads the decision of the proxy, which must not change
+// with the proxy's own releases, or hospitals would wait for each other. The state is
+// computed by evidence.Project.
 
 // Bounds of a project's time, in milliseconds.
 const maxTerm = 10 * 366 * 24 * 60 * 60 * 1000
@@ -90,7 +92,18 @@ func (t *tx) concerned(s *said, id string) (evidence.Project, error) {
 	return project, nil
 }
 
-// part returns what a hospital said about a project; found is false before its first word.
+// counts are how many releases and notices a hospital recorded in a project.
+type counts struct {
+	Releases uint32 `json:"releases"`
+	Notices  uint32 `json:"notices,omitempty"`
+}
+
+func (l ledger) counts(project string, number uint16) (counts, error) {
+	n, _, err := getJSON[counts](l, countsKey(project, number))
+	return n, err
+}
+
+// part returns what a hospital decided on a project; found is false before its first word.
 func (l ledger) part(project string, number uint16) (evidence.ProjectPart, bool, error) {
 	return getJSON[evidence.ProjectPart](l, partKey(project, number))
 }

@@ -34,6 +34,14 @@ func everyQuery(tag evidence.Tag, id evidence.RecordID, consent, request evidenc
 		{evidence.QueryTagLinks, tag.String(), "10", ""},
 		{evidence.QueryLinkedAnchors, tag.String(), "10", ""},
 		{evidence.QueryTagHistory, tag.String(), "10", ""},
+		{evidence.QueryInstitute, "INST1"},
+		{evidence.QueryInstitutes},
+		{evidence.QueryProject, "INST1.p1"},
+		{evidence.QueryProjects, "H1MSP", "10", ""},
+		{evidence.QueryRelease, "INST1.p1", "H1MSP", "1"},
+		{evidence.QueryReleases, "INST1.p1", "10", ""},
+		{evidence.QueryWithdrawals, "INST1.p1", "10", ""},
+		{evidence.QueryReidentifications, "INST1.p1", "10", ""},
 	}
 }
 
@@ -49,8 +57,8 @@ func TestQueriesRefuseBadArguments(t *testing.T) {
 				if i == 3 && bad == "" {
 					continue // the first page
 				}
-				if evidence.ValidMSP(bad) && evidence.ValidMSP(call[i]) && strings.HasSuffix(call[i], "MSP") {
-					continue // may name a member
+				if evidence.ValidMSP(bad) && evidence.ValidMSP(call[i]) && (strings.HasSuffix(call[i], "MSP") || call[i] == "INST1") {
+					continue // may name a member or an institute
 				}
 				_, err := c.Query("H1MSP", call[0], args...)
 				r := refused(t, err, evidence.CodeMalformed)
@@ -67,10 +75,10 @@ func TestQueriesOfAnEmptyLedger(t *testing.T) {
 		switch call[0] {
 		case evidence.QueryAuthority, evidence.QueryMember, evidence.QueryMembers:
 			require.NoError(t, err)
-		case evidence.QueryPatient:
+		case evidence.QueryPatient, evidence.QueryInstitutes:
 			require.NoError(t, err)
 			assert.JSONEq(t, `[]`, string(got))
-		case evidence.QueryAnchor, evidence.QueryBatch, evidence.QueryConsent, evidence.QueryAccess:
+		case evidence.QueryAnchor, evidence.QueryBatch, evidence.QueryConsent, evidence.QueryAccess, evidence.QueryInstitute, evidence.QueryProject, evidence.QueryRelease:
 			refused(t, err, evidence.CodeNotFound)
 		default:
 			require.NoError(t, err, call[0])

@@ -27,18 +27,21 @@ func recordRelease(t *tx, s *said, body evidence.RecordRelease) (effect, error) 
 	case found:
 		return done, nil
 	}
-	part, err := t.mayRelease(s, project)
-	if err != nil {
+	if err := t.mayRelease(s, project); err != nil {
 		return effect{}, err
 	}
 	if err := t.checkRelease(project, body); err != nil {
 		return effect{}, err
 	}
-	if body.Sequence != part.Releases+1 {
-		return effect{}, refuse(evidence.CodeBadState, "release %d cannot follow release %d", body.Sequence, part.Releases)
+	n, err := t.counts(body.Project, number)
+	if err != nil {
+		return effect{}, err
 	}
-	part.Releases = body.Sequence
-	if err := t.putJSON(partKey(body.Project, number), part); err != nil {
+	if body.Sequence != n.Releases+1 {
+		return effect{}, refuse(evidence.CodeBadState, "release %d cannot follow release %d", body.Sequence, n.Releases)
+	}
+	n.Releases = body.Sequence
+	if err := t.putJSON(countsKey(body.Project, number), n); err != nil {
 		return effect{}, err
 	}
 	release := evidence.Release{Hospital: s.Actor, Terms: body, At: t.now, Signed: s.signed}
@@ -47,44 +50,43 @@ func recordRelease(t *tx, s *said, body evidence.RecordRelease) (effect, error) 
 
 // mayRelease checks that the project is in force, and that the hospital and the proxy
 // approve it at the time of the transaction.
-func (t *tx) mayRelease(s *said, project evidence.Project) (evidence.ProjectPart, error) {
-	var own evidence.ProjectPart
+func (t *tx) mayRelease(s *said, project evidence.Project) error {
 	switch {
 	case !slices.Contains(project.Terms.Hospitals, s.Actor):
-		return own, refuse(evidence.CodeUnauthorized, "the project asks for no records of %s", s.Actor)
+		return refuse(evidence.CodeUnauthorized, "the project asks for no records of %s", s.Actor)
 	case project.ClosedAt != 0:
-		return own, refuse(evidence.CodeBadState, "the institute closed the project")
+		return refuse(evidence.CodeBadState, "the institute closed the project")
 	case t.now > project.Terms.NotAfter:
-		return own, refuse(evidence.CodeExpired, "the project is over")
+		return refuse(evidence.CodeExpired, "the project is over")
 	case t.now > project.Terms.Ethics.NotAfter:
-		return own, refuse(evidence.CodeExpired, "the ethics approval is over")
+		return refuse(evidence.CodeExpired, "the ethics approval is over")
 	}
 	proxy, err := t.activeMember(project.Terms.Proxy)
 	if err != nil {
-		return own, err
+		return err
 	}
-	if _, err := t.approval(project.ID, proxy); err != nil {
-		return own, err
+	if err := t.approves(project.ID, proxy); err != nil {
+		return err
 	}
-	return t.approval(project.ID, s.member)
+	return t.approves(project.ID, s.member)
 }
 
-// approval returns the part of a hospital that approves a project now.
-func (t *tx) approval(project string, member evidence.Member) (evidence.ProjectPart, error) {
+// approves checks that a hospital approves a project at the time of the transaction.
+func (t *tx) approves(project string, member evidence.Member) error {
 	part, found, err := t.part(project, member.Info.Number)
 	switch {
 	case err != nil:
-		return part, err
+		return err
 	case !found:
-		return part, refuse(evidence.CodeNotApproved, "%s has not decided on the project", member.MSP)
+		return refuse(evidence.CodeNotApproved, "%s has not decided on the project", member.MSP)
 	case !part.Decision.Approved:
-		return part, refuse(evidence.CodeNotApproved, "%s refused the project, or withdrew its approval", member.MSP)
+		return refuse(evidence.CodeNotApproved, "%s refused the project, or withdrew its approval", member.MSP)
 	case t.now > part.Decision.NotAfter:
-		return part, refuse(evidence.CodeExpired, "the approval of %s is over", member.MSP)
+		return refuse(evidence.CodeExpired, "the approval of %s is over", member.MSP)
 	case t.now < part.DecidedAt-evidence.StatementWindow:
-		return part, refuse(evidence.CodeStale, "the transaction is dated before the approval of %s: check the clocks", member.MSP)
+		return refuse(evidence.CodeStale, "the transaction is dated before the approval of %s: check the clocks", member.MSP)
 	}
-	return part, nil
+	return nil
 }
 
 // checkRelease compares a release with the terms of its project.
@@ -128,17 +130,17 @@ func withdrawSubjects(t *tx, s *said, body evidence.WithdrawSubjects) (effect, e
 	case body.DueBy <= t.now:
 		return effect{}, refuse(evidence.CodeLimit, "the deletion is due before it is asked for")
 	}
-	part, _, err := t.part(body.Project, number)
+	n, err := t.counts(body.Project, number)
 	switch {
 	case err != nil:
 		return effect{}, err
-	case part.Releases == 0:
+	case n.Releases == 0:
 		return effect{}, refuse(evidence.CodeBadState, "%s released nothing to this project", s.Actor)
-	case body.Sequence != part.Notices+1:
-		return effect{}, refuse(evidence.CodeBadState, "notice %d cannot follow notice %d", body.Sequence, part.Notices)
+	case body.Sequence != n.Notices+1:
+		return effect{}, refuse(evidence.CodeBadState, "notice %d cannot follow notice %d", body.Sequence, n.Notices)
 	}
-	part.Notices = body.Sequence
-	if err := t.putJSON(partKey(body.Project, number), part); err != nil {
+	n.Notices = body.Sequence
+	if err := t.putJSON(countsKey(body.Project, number), n); err != nil {
 		return effect{}, err
 	}
 	return done, t.putJSON(key, evidence.Withdrawal{Hospital: s.Actor, Terms: body, At: t.now, Signed: s.signed})
@@ -176,11 +178,11 @@ func reidentify(t *tx, s *said, body evidence.Reidentify) (effect, error) {
 	if err != nil {
 		return effect{}, err
 	}
-	part, _, err := t.part(body.Project, s.member.Info.Number)
+	n, err := t.counts(body.Project, s.member.Info.Number)
 	switch {
 	case err != nil:
 		return effect{}, err
-	case part.Releases == 0:
+	case n.Releases == 0:
 		return effect{}, refuse(evidence.CodeBadState, "%s released nothing to this project", s.Actor)
 	}
 	key := indexKey(partyPrefix(familyReidentification, body.Project), t.now, s.Nonce)

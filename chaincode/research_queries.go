@@ -31,6 +31,13 @@ func (l ledger) whole(id string) (evidence.Project, error) {
 		return project, err
 	}
 	project.Parts, err = listJSON[evidence.ProjectPart](l, partyPrefix(familyPart, id))
+	for i, part := range project.Parts {
+		n, err := l.counts(id, part.Number)
+		if err != nil {
+			return project, err
+		}
+		project.Parts[i].Releases, project.Parts[i].Notices = n.Releases, n.Notices
+	}
 	return project, err
 }
 

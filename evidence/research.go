@@ -116,6 +116,10 @@ type Ethics struct {
 	Document Digest `cbor:"3,keyasint"` // SM3 of the letter of approval
 }
 
+func (e Ethics) valid() bool {
+	return e.Board != "" && validText(e.Board, maxName) && validCode(e.Number) && e.NotAfter > 0 && !e.Document.IsZero()
+}
+
 // Cohort says whose records a project asks for. An empty field sets no bound.
 type Cohort struct {
 	Diagnoses []string `cbor:"0,keyasint"` // ICD-10 prefixes, as E11 or I21.0
@@ -183,7 +187,7 @@ func (b ApplyProject) Validate() error {
 		return malformed(b.Kind(), "proxy or hospitals")
 	case b.Purpose == "" || !validText(b.Purpose, maxPurpose):
 		return malformed(b.Kind(), "purpose")
-	case b.Ethics.Board == "" || !validText(b.Ethics.Board, maxName) || !validCode(b.Ethics.Number) || b.Ethics.NotAfter <= 0 || b.Ethics.Document.IsZero():
+	case !b.Ethics.valid():
 		return malformed(b.Kind(), "ethics approval: board, number, expiry and digest of the letter")
 	case b.Protocol.IsZero():
 		return malformed(b.Kind(), "no protocol")
