@@ -1,0 +1,319 @@
+package leak
+
+import (
+	"crypto/md5"  // #nosec G501 -- plain digests of identifiers are what is looked for
+	"crypto/sha1" // #nosec G505 -- as above
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emmansun/gmsm/sm3"
+)
+
+// Known are the identifiers of one record that are known from its structured parts or from
+// the caller, as written there.
+type Known struct {
+	Names         []string // of the patient
+	Relatives     []string // names
+	Staff         []string // names
+	IDNumbers     []string // identity cards, passports, insurance numbers, bank cards
+	Phones        []string
+	Addresses     []string
+	Hospitals     []string
+	Employers     []string
+	RecordNumbers []string // numbers of stays, visits, files, examinations
+	Others        []string // e-mail, accounts and the like
+	Dates         []string // birth dates, in any usual form
+}
+
+// LogValue keeps identifiers out of logs.
+func (k Known) LogValue() slog.Value { return slog.StringValue("[identifiers]") }
+
+// Add appends all of o.
+func (k *Known) Add(o Known) {
+	for _, p := range []struct{ to, from *[]string }{
+		{&k.Names, &o.Names}, {&k.Relatives, &o.Relatives}, {&k.Staff, &o.Staff}, {&k.IDNumbers, &o.IDNumbers},
+		{&k.Phones, &o.Phones}, {&k.Addresses, &o.Addresses}, {&k.Hospitals, &o.Hospitals}, {&k.Employers, &o.Employers},
+		{&k.RecordNumbers, &o.RecordNumbers}, {&k.Others, &o.Others}, {&k.Dates, &o.Dates},
+	} {
+		*p.to = append(*p.to, *p.from...)
+	}
+}
+
+// maxValues and maxValue bound what is compiled of each field of Known.
+const (
+	maxValues = 2000
+	maxValue  = 512
+)
+
+// pattern is one way in which a known value may be written, in the form of a view.
+type pattern struct {
+	runes   []rune
+	typ     Type
+	bounded bool // letters and digits must end at its ends
+	pinyin  bool // characters of other forms but the same sound count as equal
+}
+
+// Compiled are known identifiers ready to be searched. It is immutable.
+type Compiled struct {
+	byFirst map[rune][]pattern
+	bySound map[string][]pattern // names, by the sound of their first character
+	dates   map[day]bool
+	seen    map[string]bool
+}
+
+// LogValue keeps identifiers out of logs.
+func (c *Compiled) LogValue() slog.Value { return slog.StringValue("[identifiers]") }
+
+// Compile prepares known identifiers in all ways of writing. Values too short to be told
+// from other text are left out.
+func Compile(k Known) *Compiled {
+	c := &Compiled{byFirst: map[rune][]pattern{}, bySound: map[string][]pattern{}, dates: map[day]bool{}, seen: map[string]bool{}}
+	each(k.Names, func(v string) { c.person(v) })
+	each(k.Relatives, func(v string) { c.person(v) })
+	each(k.Staff, func(v string) { c.person(v) })
+	each(k.IDNumbers, c.idNumber)
+	each(k.Phones, c.phone)
+	each(k.Addresses, c.address)
+	each(k.Hospitals, func(v string) { c.phrase(v, Hospital, 4) })
+	each(k.Employers, func(v string) { c.phrase(v, Employer, 4) })
+	each(k.RecordNumbers, func(v string) { c.number(v, RecordNo) })
+	each(k.Others, func(v string) { c.number(v, typeOf(v)) })
+	each(k.Dates, c.date)
+	return c
+}
+
+func each(values []string, do func(string)) {
+	for _, v := range values[:min(len(values), maxValues)] {
+		if v = strings.TrimSpace(v); v != "" && len(v) <= maxValue && utf8.ValidString(v) {
+			do(v)
+		}
+	}
+}
+
+func typeOf(v string) Type {
+	switch {
+	case strings.Contains(v, "@"):
+		return Email
+	case strings.Contains(v, "://"):
+		return URL
+	}
+	return RecordNo
+}
+
+// put adds a pattern written as text.
+func (c *Compiled) put(text string, t Type, bounded, pinyin bool) {
+	v := newView(text)
+	runes := make([]rune, len(v.tight))
+	for i, u := range v.tight {
+		runes[i] = u.r
+	}
+	if len(runes) < 2 {
+		return
+	}
+	key := string(runes)
+	if c.seen[key] {
+		return
+	}
+	c.seen[key] = true
+	p := pattern{runes, t, bounded, pinyin}
+	c.byFirst[runes[0]] = append(c.byFirst[runes[0]], p)
+	if pinyin {
+		if s := sound(runes[0]); s != "" {
+			c.bySound[s] = append(c.bySound[s], p)
+		}
+	}
+}
+
+// idNumber adds an identity number: as it is, reversed, the identity card of 18 digits in
+// its form of 15, and plain digests.
+func (c *Compiled) idNumber(v string) {
+	c.number(v, IDCard)
+	tight := squeeze(v)
+	if len(tight) == 18 {
+		c.put(tight[:6]+tight[8:17], IDCard, false, false)
+	}
+	if len(tight) >= 8 {
+		r := []rune(tight)
+		slices.Reverse(r)
+		c.put(string(r), IDCard, false, false)
+	}
+	c.digests(v)
+}
+
+// number adds a number of letters and digits. Short ones must stand alone.
+func (c *Compiled) number(v string, t Type) {
+	tight := squeeze(v)
+	digits := strings.Count(strings.Map(func(r rune) rune {
+		if isDigit(r) {
+			return '0'
+		}
+		return '.'
+	}, tight), "0")
+	switch n := utf8.RuneCountInString(tight); {
+	case n < 4, digits == 0 && t == RecordNo, digits < 3 && t == RecordNo:
+		return
+	default:
+		c.put(v, t, n < 9, false)
+	}
+}
+
+// squeeze is the text of a view without separators.
+func squeeze(v string) string {
+	var b strings.Builder
+	for _, u := range newView(v).tight {
+		b.WriteRune(u.r)
+	}
+	return b.String()
+}
+
+// phone adds a phone number with and without the country and area code.
+func (c *Compiled) phone(v string) {
+	digits := strings.Map(func(r rune) rune {
+		if isDigit(r) {
+			return r
+		}
+		return -1
+	}, squeeze(v))
+	digits = strings.TrimPrefix(digits, "00")
+	if len(digits) > 11 {
+		digits = strings.TrimPrefix(digits, "86")
+	}
+	if len(digits) < 7 {
+		return
+	}
+	c.put(digits, Phone, len(digits) < 9, false)
+	if r := []rune(digits); len(digits) >= 11 {
+		slices.Reverse(r)
+		c.put(string(r), Phone, false, false)
+	}
+	if digits[0] == '0' && len(digits) >= 10 { // area code of three or four digits
+		c.put(digits[3:], Phone, true, false)
+		if len(digits[4:]) >= 7 {
+			c.put(digits[4:], Phone, true, false)
+		}
+	}
+	c.digests(digits)
+	c.digests(v)
+}
+
+// digests adds the plain hashes of a value, which can be tried out: there are only some
+// 10^11 identity numbers and 10^10 phone numbers.
+func (c *Compiled) digests(v string) {
+	for _, form := range []string{v, strings.ToUpper(v), strings.ToLower(v)} {
+		b := []byte(form)
+		m, s1, s2, s3 := md5.Sum(b), sha1.Sum(b), sha256.Sum256(b), sm3.Sum(b) // #nosec G401 -- looked for, not relied on
+		for _, sum := range [][]byte{m[:], s1[:], s2[:], s3[:]} {
+			c.put(hex.EncodeToString(sum), Digest, false, false)
+		}
+	}
+}
+
+// phrase adds a name of an organisation or the like.
+func (c *Compiled) phrase(v string, t Type, least int) {
+	if utf8.RuneCountInString(squeeze(v)) >= least {
+		c.put(v, t, false, false)
+	}
+}
+
+// address adds an address, and what remains of it behind the county: streets and numbers.
+func (c *Compiled) address(v string) {
+	runes := []rune(squeeze(v))
+	if len(runes) < 4 {
+		return
+	}
+	cut := 0
+	for i, r := range runes {
+		if i > 0 && i < len(runes)-1 && i-cut <= 12 && strings.ContainsRune("省市区县州盟旗", r) {
+			cut = i + 1
+		}
+	}
+	if cut == 0 || len(runes)-cut >= 4 {
+		c.put(string(runes), Address, true, false)
+	}
+	if rest := runes[cut:]; cut > 0 && len(rest) >= 4 {
+		c.put(string(rest), Address, true, false)
+	}
+	for i := cut; i < len(runes); i++ { // 中山路321号
+		if runes[i] == '号' && i-cut >= 4 {
+			c.put(string(runes[cut:i+1]), Address, true, false)
+			break
+		}
+	}
+}
+
+func (c *Compiled) date(v string) {
+	for d := range datesOf(newView(v)) {
+		c.dates[d.day] = true
+	}
+}
+
+// search reports every place of the view where a known value stands.
+func (c *Compiled) search(v *view, report func(t Type, start, end int)) {
+	if c == nil {
+		return
+	}
+	for i := range v.tight {
+		r := v.tight[i].r
+		for _, p := range c.byFirst[r] {
+			c.try(v, i, p, report)
+		}
+		if len(c.bySound) > 0 && isTraditional(r) {
+			for _, p := range c.bySound[sound(r)] {
+				c.try(v, i, p, report)
+			}
+		}
+	}
+}
+
+func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end int)) {
+	if i+len(p.runes) > len(v.tight) {
+		return
+	}
+	for k, want := range p.runes {
+		got := v.tight[i+k].r
+		if got != want && !(p.pinyin && sameCharacter(got, want)) {
+			return
+		}
+	}
+	last := i + len(p.runes) - 1
+	if p.bounded && (continues(v, i, i-1, i) || continues(v, last, last, last+1)) {
+		return
+	}
+	report(p.typ, int(v.tight[i].start), int(v.tight[last].end))
+}
+
+// continues reports that characters a and b of the view belong to one word or number; at is
+// the one of them that belongs to the match.
+func continues(v *view, at, a, b int) bool {
+	if a < 0 || b >= len(v.tight) || !v.tight[b].joined {
+		return false
+	}
+	inside := v.tight[at].r
+	other := v.tight[a].r
+	if at == a {
+		other = v.tight[b].r
+	}
+	return isDigit(inside) && isDigit(other) || isLatin(inside) && isAlnum(other) || isAlnum(inside) && isLatin(other)
+}
+
+// knownIn notes the known values in one part.
+func (s *search) knownIn(path string, v *view) {
+	if s.known == nil {
+		return
+	}
+	s.known.search(v, func(t Type, start, end int) {
+		s.add(Finding{Type: t, Known: true, Path: path, Offset: start, Length: end - start}, v.text[start:end])
+	})
+	if len(s.known.dates) == 0 {
+		return
+	}
+	for d := range datesOf(v) {
+		if s.known.dates[d.day] {
+			s.add(Finding{Type: Date, Known: true, Path: path, Offset: d.start, Length: d.end - d.start}, v.text[d.start:d.end])
+		}
+	}
+}
