@@ -154,7 +154,7 @@ func (c *Compiled) number(v string, t Type) {
 		return '.'
 	}, tight), "0")
 	switch n := utf8.RuneCountInString(tight); {
-	case n < 4, digits == 0 && t == RecordNo, digits < 3 && t == RecordNo:
+	case n < 4, n == 4 && digits == 4, digits < 3 && t == RecordNo:
 		return
 	default:
 		c.put(v, t, n < 9, false)
