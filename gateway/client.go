@@ -167,6 +167,15 @@ func (c *Client) client(d destination) *http.Client {
 	return h
 }
 
+// HTTP returns a client that reaches the registered gateway of a member and nobody else, and
+// the address of that gateway, for package gateway/research.
+func (c *Client) HTTP(to retrieve.Party) (*http.Client, string, error) {
+	if _, err := deliveriesURL(to.Endpoint); err != nil {
+		return nil, "", fmt.Errorf("%w: %s: %w", retrieve.ErrTransfer, to.MSP, err)
+	}
+	return c.client(destination{endpoint: to.Endpoint, key: to.GatewayKey}), to.Endpoint, nil
+}
+
 // codeText is what a code of another member may look like before it is shown or logged.
 var codeText = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 

@@ -20,6 +20,7 @@ import (
 const (
 	DeliveriesPath = "/v1/deliveries"
 	HealthPath     = "/v1/health"
+	ResearchPath   = "/v1/research/"
 )
 
 // Codes of refusals that the gateway itself makes, beside those of package retrieve.
@@ -64,6 +65,9 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+DeliveriesPath, s.deliveries)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	if s.Research != nil {
+		mux.Handle(ResearchPath, s.Research)
+	}
 	return mux
 }
 

@@ -47,8 +47,10 @@ type ServerConfig struct {
 	Owner       Deliverer
 	Members     Members
 	Guard       Guard
-	Provider    smcrypto.Provider // default smcrypto.Default
-	Logger      *slog.Logger      // default: discard
+	// Research, if set, serves what begins with ResearchPath; see package gateway/research.
+	Research http.Handler
+	Provider smcrypto.Provider // default smcrypto.Default
+	Logger   *slog.Logger      // default: discard
 	// Skew is how far the time of a request may be from this machine's. Default 2 minutes.
 	Skew time.Duration
 	// HeaderTimeout bounds the handshake and the reading of a request. Default 10 s.
