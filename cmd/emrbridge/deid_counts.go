@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -207,6 +208,11 @@ func knownGroups(ctx context.Context, file string, by []string) ([][]string, err
 
 // spend takes the count from the ledger, which is safe on disk when spend returns.
 func (o *countOptions) spend(digest string) (*budgetState, error) {
+	unlock, err := lockLedger(o.budget + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	b := dpcount.Budget{Table: digest, EpsilonLimit: o.epsilonLimit, DeltaLimit: o.deltaLimit}
 	data, err := os.ReadFile(o.budget)
 	switch {
@@ -240,6 +246,19 @@ func (o *countOptions) spend(digest string) (*budgetState, error) {
 	s.EpsilonSpent, s.DeltaSpent = b.Total()
 	s.EpsilonLeft, s.DeltaLeft = b.Left()
 	return s, nil
+}
+
+// lockLedger keeps two counts at once from spending the same budget.
+func lockLedger(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 func printCounts(out io.Writer, a countAnswer) {

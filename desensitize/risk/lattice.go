@@ -53,16 +53,6 @@ type node []int
 
 func (n node) clone() node { return slices.Clone(n) }
 
-// below says whether n is nowhere more general than m.
-func (n node) below(m node) bool {
-	for i := range n {
-		if n[i] > m[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // newLattice compiles the hierarchies of the table's columns; a column without one may only
 // be kept or taken out.
 func newLattice(t *Table, hierarchies map[string]Hierarchy, goal Goal) (*lattice, error) {
