@@ -1,6 +1,9 @@
 package leak
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // cue is a word that announces an identifier.
 type cue struct {
@@ -37,14 +40,30 @@ var cues = func() map[rune][]cue {
 	return out
 }()
 
-// cued looks for values behind a word that announces them.
+// beginnings are the characters that any of the detectors of cued starts at.
+var beginnings = func() (out [1 << 10]uint64) {
+	mark := func(r rune) { out[uint16(r)>>6] |= 1 << (r & 63) }
+	for r := range cues {
+		mark(r)
+	}
+	for _, r := range plateProvinces + "医保卫" {
+		mark(r)
+	}
+	return out
+}()
+
+// cued looks for values behind a word that announces them, number plates and hospitals.
 func (v *view) cued(note func(Type, int, int)) {
 	for i := range v.tight {
-		for _, c := range cues[v.tight[i].r] {
-			if !v.has(i, c.word) || isLatin(v.tight[i].r) && i > 0 && v.tight[i].joined && isLatin(v.tight[i-1].r) {
+		r := v.tight[i].r
+		if beginnings[uint16(r)>>6]&(1<<(r&63)) == 0 {
+			continue
+		}
+		for _, c := range cues[r] {
+			if !v.has(i, c.word) || isLatin(r) && i > 0 && v.tight[i].joined && isLatin(v.tight[i-1].r) {
 				continue
 			}
-			at, colon := v.value(i + len([]rune(c.word)))
+			at, colon := v.value(i + utf8.RuneCountInString(c.word))
 			if c.typ != Name {
 				v.announced(c, at, note)
 			} else if colon || !c.colon {
@@ -141,9 +160,11 @@ func (v *view) named(i int, colon bool, note func(Type, int, int)) {
 // ends are characters that follow a name without a separator.
 var ends = letters(`男女性年因于系主护医医先女诉述称已在的与和及之为是签电联入出住今昨前现`)
 
+const plateProvinces = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+
 // plate notes a number plate: province, letter, five or six letters and digits.
 func (v *view) plate(i int, note func(Type, int, int)) {
-	if !strings.ContainsRune("京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼", v.tight[i].r) || i+6 >= len(v.tight) || !isLatin(v.tight[i+1].r) {
+	if !strings.ContainsRune(plateProvinces, v.tight[i].r) || i+6 >= len(v.tight) || !isLatin(v.tight[i+1].r) {
 		return
 	}
 	digits, end := 0, i+2
@@ -198,12 +219,14 @@ func (v *view) hospital(i int, note func(Type, int, int)) {
 	note(Hospital, int(v.tight[start].start), int(v.tight[end-1].end))
 }
 
+var streets = letters("路街巷弄道村组幢栋元")
+
 // addresses looks for a street or village with a house number, and for a building with a
 // room.
 func (v *view) addresses(note func(Type, int, int)) {
 	for i := 1; i < len(v.tight); i++ {
 		r := v.tight[i].r
-		if !strings.ContainsRune("路街巷弄道村组幢栋元", r) || !isHan(v.tight[i-1].r) && !isDigit(v.tight[i-1].r) {
+		if !isHan(r) || !streets[r] || !isHan(v.tight[i-1].r) && !isDigit(v.tight[i-1].r) {
 			continue
 		}
 		at := i + 1

@@ -1,9 +1,6 @@
 package leak
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // day is a date in the Gregorian calendar.
 type day struct{ y, m, d int }
@@ -161,23 +158,20 @@ func (v *view) monthFirst(i int) ([]day, int) {
 	return nil, i
 }
 
-const months = "january february march april may june july august september october november december"
+var months = []string{"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"}
 
 // month reads the name of a month, whole or by its first three letters.
 func (v *view) month(i int) (month, end int) {
-	for end = i; end < len(v.tight) && end-i < 9 && isLatin(v.tight[end].r) && (end == i || v.tight[end].joined); end++ {
-	}
-	if end-i < 3 {
+	switch v.tight[i].r {
+	case 'j', 'f', 'm', 'a', 's', 'o', 'n', 'd':
+	default:
 		return 0, i
 	}
-	word := make([]rune, 0, 9)
-	for _, u := range v.tight[i:end] {
-		word = append(word, u.r)
+	for end = i; end < len(v.tight) && end-i < 10 && isLatin(v.tight[end].r) && (end == i || v.tight[end].joined); end++ {
 	}
-	for name := range strings.SplitSeq(months, " ") {
-		month++
-		if w := string(word); w == name || w == name[:3] || w == "sept" && month == 9 {
-			return month, end
+	for n, name := range months {
+		if (end-i == 3 && v.has(i, name[:3])) || end-i == len(name) && v.has(i, name) || n == 8 && end-i == 4 && v.has(i, "sept") {
+			return n + 1, end
 		}
 	}
 	return 0, i

@@ -77,6 +77,9 @@ func (v *view) numberFrom(i int, r role, note func(Type, int, int)) int {
 // mails looks for e-mail addresses.
 func (v *view) mails(note func(Type, int, int)) {
 	text := v.text
+	if strings.IndexByte(text, '@') < 0 && !strings.Contains(text, "＠") {
+		return
+	}
 	for at := 0; ; {
 		i := strings.IndexAny(text[at:], "@＠")
 		if i < 0 {

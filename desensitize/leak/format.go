@@ -59,9 +59,31 @@ func decode(data []byte) string {
 	return string(b)
 }
 
+// readings are the texts that bytes may be: one, unless they are of no charset throughout.
+// Then somebody may hide one charset within another, and all are looked at.
+func readings(data []byte) []string {
+	text := decode(data)
+	if utf8.Valid(data) || bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
+		return []string{text}
+	}
+	out := []string{text, strings.ToValidUTF8(string(data), "\ufffd")}
+	if b, err := simplifiedchinese.GB18030.NewDecoder().Bytes(data); err == nil && string(b) != text {
+		out = append(out, string(b))
+	}
+	return out
+}
+
 // unit reads data of a format and looks at every part of it.
 func (s *search) unit(f Format, path string, data []byte, depth int) {
-	text := decode(data)
+	for i, text := range readings(data) {
+		if i > 0 && path == "" {
+			s.read = 0 // the same bytes once more
+		}
+		s.reading(f, path, text, data, depth)
+	}
+}
+
+func (s *search) reading(f Format, path, text string, data []byte, depth int) {
 	switch f {
 	case HL7v2:
 		s.hl7(path, text, depth)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/emmansun/gmsm/sm3"
@@ -55,6 +56,7 @@ type pattern struct {
 	typ     Type
 	bounded bool // letters and digits must end at its ends
 	pinyin  bool // characters of other forms but the same sound count as equal
+	titled  bool // a title must follow
 }
 
 // Compiled are known identifiers ready to be searched. It is immutable.
@@ -63,6 +65,11 @@ type Compiled struct {
 	bySound map[string][]pattern // names, by the sound of their first character
 	dates   map[day]bool
 	seen    map[string]bool
+	first   [1 << 10]uint64 // which characters begin a pattern, by their low 16 bits
+	plain   []string        // values that may stand there as a plain hash
+
+	once    sync.Once
+	digests map[string]bool
 }
 
 // LogValue keeps identifiers out of logs.
@@ -119,8 +126,14 @@ func (c *Compiled) put(text string, t Type, bounded, pinyin bool) {
 		return
 	}
 	c.seen[key] = true
-	p := pattern{runes, t, bounded, pinyin}
+	c.insert(pattern{runes: runes, typ: t, bounded: bounded, pinyin: pinyin})
+}
+
+// insert files a pattern by its first character.
+func (c *Compiled) insert(p pattern) {
+	runes, pinyin := p.runes, p.pinyin
 	c.byFirst[runes[0]] = append(c.byFirst[runes[0]], p)
+	c.first[uint16(runes[0])>>6] |= 1 << (runes[0] & 63)
 	if pinyin {
 		if s := sound(runes[0]); s != "" {
 			c.bySound[s] = append(c.bySound[s], p)
@@ -141,7 +154,7 @@ func (c *Compiled) idNumber(v string) {
 		slices.Reverse(r)
 		c.put(string(r), IDCard, false, false)
 	}
-	c.digests(v)
+	c.hashed(v)
 }
 
 // number adds a number of letters and digits. Short ones must stand alone.
@@ -196,20 +209,29 @@ func (c *Compiled) phone(v string) {
 			c.put(digits[4:], Phone, true, false)
 		}
 	}
-	c.digests(digits)
-	c.digests(v)
+	c.hashed(digits)
+	c.hashed(v)
 }
 
-// digests adds the plain hashes of a value, which can be tried out: there are only some
-// 10^11 identity numbers and 10^10 phone numbers.
-func (c *Compiled) digests(v string) {
-	for _, form := range []string{v, strings.ToUpper(v), strings.ToLower(v)} {
-		b := []byte(form)
-		m, s1, s2, s3 := md5.Sum(b), sha1.Sum(b), sha256.Sum256(b), sm3.Sum(b) // #nosec G401 -- looked for, not relied on
-		for _, sum := range [][]byte{m[:], s1[:], s2[:], s3[:]} {
-			c.put(hex.EncodeToString(sum), Digest, false, false)
+// hashed notes a value that may stand there as a plain hash, which can be tried out: there
+// are only some 10^11 identity numbers and 10^10 phone numbers.
+func (c *Compiled) hashed(v string) { c.plain = append(c.plain, v) }
+
+// digestOf reports a hexadecimal word that is the MD5, SHA-1, SHA-256 or SM3 of a value.
+func (c *Compiled) digestOf(word string) bool {
+	c.once.Do(func() {
+		c.digests = map[string]bool{}
+		for _, v := range c.plain {
+			for _, form := range []string{v, strings.ToUpper(v), strings.ToLower(v)} {
+				b := []byte(form)
+				m, s1, s2, s3 := md5.Sum(b), sha1.Sum(b), sha256.Sum256(b), sm3.Sum(b) // #nosec G401 -- looked for, not relied on
+				for _, sum := range [][]byte{m[:], s1[:], s2[:], s3[:]} {
+					c.digests[hex.EncodeToString(sum)] = true
+				}
+			}
 		}
-	}
+	})
+	return c.digests[strings.ToLower(word)]
 }
 
 // phrase adds a name of an organisation or the like.
@@ -258,8 +280,10 @@ func (c *Compiled) search(v *view, report func(t Type, start, end int)) {
 	}
 	for i := range v.tight {
 		r := v.tight[i].r
-		for _, p := range c.byFirst[r] {
-			c.try(v, i, p, report)
+		if c.first[uint16(r)>>6]&(1<<(r&63)) != 0 {
+			for _, p := range c.byFirst[r] {
+				c.try(v, i, p, report)
+			}
 		}
 		if len(c.bySound) > 0 && isTraditional(r) {
 			for _, p := range c.bySound[sound(r)] {
@@ -280,6 +304,13 @@ func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end
 		}
 	}
 	last := i + len(p.runes) - 1
+	if p.titled {
+		n := v.titleAt(last + 1)
+		if n == 0 {
+			return
+		}
+		last += n
+	}
 	if p.bounded && (continues(v, i, i-1, i) || continues(v, last, last, last+1)) {
 		return
 	}

@@ -233,41 +233,67 @@ func (s *search) part(path, text string, r role, depth int) {
 // maxLayers is how many encodings within each other are taken off.
 const maxLayers = 6
 
+// edge is how many bytes of the beginning and the end of a part are searched together with
+// its neighbours.
+const edge = 192
+
+// stretch is a piece of a part within the text that joined searches.
+type stretch struct {
+	at     int // in that text
+	chunk  int
+	offset int // in the part
+}
+
 // joined searches the known values across the parts: a name that is split between two lines
 // of a report or two runs of a narrative.
 func (s *search) joined() {
 	if s.known == nil || len(s.chunks) < 2 || s.done() {
 		return
 	}
-	size := 0
-	for _, c := range s.chunks {
-		size += len(c.text) + 1
+	var text []byte
+	var pieces []stretch
+	add := func(chunk, offset int, part string) {
+		pieces = append(pieces, stretch{len(text), chunk, offset})
+		text = append(text, part...)
 	}
-	text, starts := make([]byte, 0, size), make([]int, 0, len(s.chunks))
-	for _, c := range s.chunks {
-		starts = append(starts, len(text))
-		text = append(append(text, c.text...), '\n')
+	for i, c := range s.chunks {
+		if len(c.text) <= 2*edge {
+			add(i, 0, c.text)
+		} else {
+			add(i, 0, c.text[:edge])
+			text = append(text, "\uffff"...) // what was left out in between
+			add(i, len(c.text)-edge, c.text[len(c.text)-edge:])
+		}
+		text = append(text, '\n')
 	}
 	whole := string(text)
 	v := newView(whole)
 	s.known.search(v, func(t Type, start, end int) {
-		i, _ := slices.BinarySearch(starts, start+1)
-		i--
-		within := start-starts[i]+end-start <= len(s.chunks[i].text)
-		if !within && crossing(v, start, end) {
-			s.add(Finding{Type: t, Known: true, Path: s.chunks[i].path + " …", Offset: start - starts[i], Length: end - start}, whole[start:end])
+		p := pieceAt(pieces, start)
+		if pieceAt(pieces, end-1).chunk == p.chunk || !crossing(v, start, end) {
+			return
 		}
+		s.add(Finding{Type: t, Known: true, Path: s.chunks[p.chunk].path + " …", Offset: p.offset + start - p.at, Length: end - start}, whole[start:end])
 	})
+}
+
+func pieceAt(pieces []stretch, at int) stretch {
+	i, found := slices.BinarySearchFunc(pieces, at, func(p stretch, at int) int { return cmp.Compare(p.at, at) })
+	if !found {
+		i--
+	}
+	return pieces[max(0, i)]
 }
 
 // crossing asks more of a match across parts: short ones come about by chance.
 func crossing(v *view, start, end int) bool {
 	letters, digits := 0, 0
-	for _, u := range v.tight {
-		if int(u.start) < start || int(u.start) >= end {
-			continue
+	from, _ := slices.BinarySearchFunc(v.tight, start, func(u unit, at int) int { return cmp.Compare(int(u.start), at) })
+	for _, u := range v.tight[from:] {
+		if int(u.start) >= end {
+			break
 		}
-		if u.r >= '0' && u.r <= '9' {
+		if isDigit(u.r) {
 			digits++
 		} else {
 			letters++

@@ -56,8 +56,29 @@ func split(name []rune) (family, given []rune) {
 var anonymous = words(`无名氏 未知 不详 无名 匿名 本人 患者 病人 家属 父亲 母亲 配偶 丈夫 妻子 儿子 女儿 其他 医生 护士 医师 自述 无 不明 测试 某某
 unknown anonymous patient test null none self mother father son daughter spouse doctor nurse physician admin system other baby male female`)
 
-// after a family name, these make 王某 and 王先生 of it. The longer come first.
-var titles = []string{"某某", "某", "先生", "女士", "小姐", "太太", "同志", "大爷", "大妈", "大娘", "奶奶", "爷爷", "阿姨", "叔叔", "老师", "师傅", "医生", "医师", "大夫", "主任", "护士", "教授", "院长", "xx", "××"}
+// titles make 王某 and 王先生 of a family name, by their first character. The longer come
+// first.
+var titles = func() map[rune][][]rune {
+	out := map[rune][][]rune{}
+	for t := range strings.FieldsSeq("某某 某 先生 女士 小姐 太太 同志 大爷 大妈 大娘 奶奶 爷爷 阿姨 叔叔 老师 师傅 医生 医师 大夫 主任 护士 教授 院长 xx ××") {
+		r := []rune(t)
+		out[r[0]] = append(out[r[0]], r)
+	}
+	return out
+}()
+
+// titleAt returns the length of the title at i of the view, 0 if there is none.
+func (v *view) titleAt(i int) int {
+	if i >= len(v.tight) {
+		return 0
+	}
+	for _, t := range titles[v.tight[i].r] {
+		if i+len(t) <= len(v.tight) && (t[0] != 'x' || i+2 >= len(v.tight) || !isAlnum(v.tight[i+2].r)) && v.has(i, string(t)) {
+			return len(t)
+		}
+	}
+	return 0
+}
 
 // person adds a name in all its forms.
 func (c *Compiled) person(v string) {
@@ -107,11 +128,9 @@ func (c *Compiled) chinese(v string, name []rune) {
 		c.put(string(reversed), Name, false, true)
 		c.put(string(given)+string(family), Name, false, true)
 	}
-	for _, t := range titles {
-		c.put(string(family)+t, Name, t == "xx", false)
-		if len(given) == 2 && !strings.Contains(t, "某") {
-			c.put(string(given)+t, Name, t == "xx", false)
-		}
+	c.insert(pattern{runes: family, typ: Name, titled: true})
+	if len(given) == 2 {
+		c.insert(pattern{runes: given, typ: Name, titled: true})
 	}
 	c.put(string(family)+"某"+string(given[len(given)-1:]), Name, false, false)
 	for _, before := range []string{"老", "小"} {

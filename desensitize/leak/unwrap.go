@@ -186,7 +186,7 @@ func (s *search) packed(path, text string, depth int) {
 	}
 	run, words := 0, 0 // start of the words that follow each other, and how many they are
 	for i := 0; i < len(text) && !s.done(); {
-		if !packRune(rune(text[i])) {
+		if !packing[text[i]] {
 			if text[i] != '\n' && text[i] != '\r' {
 				words = 0
 			}
@@ -194,7 +194,7 @@ func (s *search) packed(path, text string, depth int) {
 			continue
 		}
 		end := i
-		for end < len(text) && packRune(rune(text[end])) {
+		for end < len(text) && packing[text[end]] {
 			end++
 		}
 		if words == 0 {
@@ -211,14 +211,26 @@ func (s *search) packed(path, text string, depth int) {
 	}
 }
 
-func packRune(r rune) bool {
-	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '+' || r == '/' || r == '=' || r == '-' || r == '_'
-}
+// packing are the characters of base64 in both alphabets.
+var packing = func() (out [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_") {
+		out[c] = true
+	}
+	return out
+}()
+
+func packRune(r rune) bool { return r < 256 && packing[byte(r)] }
 
 // word decodes one word and looks at it if it makes sense.
 func (s *search) word(path, w string, depth int) {
+	if i := strings.LastIndexByte(strings.TrimRight(w, "="), '='); i >= 0 {
+		w = w[i+1:] // key=value
+	}
 	if b, err := hex.DecodeString(w); err == nil {
-		if sensible(b) {
+		switch {
+		case s.known != nil && (len(b) == 16 || len(b) == 20 || len(b) == 32) && s.known.digestOf(w):
+			s.add(Finding{Type: Digest, Known: true, Path: path, Length: len(w)}, w)
+		case sensible(b):
 			s.bytes(path+" › hex", b, depth)
 		}
 		return
