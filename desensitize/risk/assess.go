@@ -238,7 +238,7 @@ func (t *Table) populationSizes(p *Table) (sizes []int, missing int) {
 
 // columnRisks says for each quasi-identifying column what it contributes.
 func (t *Table) columnRisks() []ColumnRisk {
-	w, rows := t.weigh(), float64(t.Rows())
+	w, rows, f := t.weigh(), float64(t.Rows()), newFolder()
 	out := make([]ColumnRisk, len(t.quasi))
 	for i := range t.quasi {
 		counts := make([]int, len(t.quasi[i].values))
@@ -253,37 +253,24 @@ func (t *Table) columnRisks() []ColumnRisk {
 		if rows > 1 {
 			r.Separation = 1 - same/(rows*(rows-1))
 		}
-		r.KWithout = t.kWithout(i, w)
+		r.KWithout = t.kWithout(i, w, f)
 		out[i] = r
 	}
 	return out
 }
 
 // kWithout is the k of the table with one column left out.
-func (t *Table) kWithout(column int, w weights) int {
-	ids, of := map[string]uint32{}, make([]uint32, t.tupleCount())
-	key := make([]byte, 0, 4*len(t.quasi))
-	for tuple := range of {
-		if t.out[tuple] {
-			of[tuple] = noClass
-			continue
+func (t *Table) kWithout(column int, w weights, f folder) int {
+	columns := make([]folded, len(t.quasi))
+	for i := range columns {
+		if i != column {
+			columns[i].groups = len(t.quasi[i].values)
 		}
-		key = key[:0]
-		for i := range t.quasi {
-			if i != column {
-				key = appendCode(key, t.code(tuple, i))
-			}
-		}
-		id, ok := ids[string(key)]
-		if !ok {
-			id = uint32(len(ids))
-			ids[string(key)] = id
-		}
-		of[tuple] = id
 	}
+	of, n := f.classes(t, columns)
 	k := 0
-	for _, n := range w.count(of, len(ids)) {
-		if k == 0 || n < k {
+	for _, n := range w.count(of, n) {
+		if n > 0 && (k == 0 || n < k) { // a class may hold suppressed rows only
 			k = n
 		}
 	}

@@ -2,6 +2,7 @@ package risk
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -66,6 +67,64 @@ func (w weights) count(of []uint32, n int) []int {
 	return size
 }
 
+// folder forms classes of tuples whose columns are mapped to groups of values.
+type folder struct{ ids map[uint64]uint32 }
+
+func newFolder() folder { return folder{map[uint64]uint32{}} }
+
+// folded maps the values of a column to groups; codes nil leaves them as they are, and a
+// column of one group does not count.
+type folded struct {
+	codes  []uint32
+	groups int
+}
+
+// classes gives each tuple its class, and the number of classes. Columns are folded into one
+// number as long as it fits 64 bits; then the numbers in use are renumbered and folding goes on.
+func (f folder) classes(t *Table, columns []folded) ([]uint32, int) {
+	ids, span := make([]uint64, t.tupleCount()), uint64(1)
+	for i, c := range columns {
+		width := uint64(c.groups)
+		if width <= 1 {
+			continue
+		}
+		if span > math.MaxUint64/width {
+			span = uint64(f.renumber(ids))
+		}
+		for tuple := range ids {
+			code := t.code(tuple, i)
+			if c.codes != nil {
+				code = c.codes[code]
+			}
+			ids[tuple] = ids[tuple]*width + uint64(code)
+		}
+		span *= width
+	}
+	count := f.renumber(ids)
+	of := make([]uint32, len(ids))
+	for tuple, id := range ids {
+		of[tuple] = uint32(id)
+		if t.out[tuple] {
+			of[tuple] = noClass
+		}
+	}
+	return of, count
+}
+
+// renumber replaces the numbers in use by 0, 1, … and says how many there are.
+func (f folder) renumber(ids []uint64) int {
+	clear(f.ids)
+	for i, id := range ids {
+		n, ok := f.ids[id]
+		if !ok {
+			n = uint32(len(f.ids))
+			f.ids[id] = n
+		}
+		ids[i] = uint64(n)
+	}
+	return len(f.ids)
+}
+
 // raw groups a table by its tuples as they are.
 func (t *Table) raw() classes {
 	g := classes{of: make([]uint32, t.tupleCount())}
@@ -106,33 +165,44 @@ type share struct {
 // histogram counts the values of a sensitive column within the classes, ordered by class and
 // value. Where a column tells persons apart, a person counts once for each tuple and value.
 func (t *Table) histogram(column int, g classes) []share {
-	counts := map[uint64]int{}
+	keys := make([]uint64, 0, t.Rows())
 	add := func(row int) {
 		if c := g.of[t.rowTuple[row]]; c != noClass && !g.out[c] {
-			counts[uint64(c)<<32|uint64(t.rowValues[column][row])]++
+			keys = append(keys, pack(c, t.rowValues[column][row]))
 		}
 	}
 	if t.schema.Subject == "" {
 		for row := range t.rowTuple {
 			add(row)
 		}
-	} else {
-		type seen struct{ subject, tuple, value uint32 }
-		done := map[seen]struct{}{}
-		for row, n := range t.rowTuple {
-			s := seen{t.rowSubject[row], n, t.rowValues[column][row]}
-			if _, ok := done[s]; !ok {
-				done[s] = struct{}{}
-				add(row)
-			}
+		return tally(keys)
+	}
+	type seen struct{ subject, tuple, value uint32 }
+	done := map[seen]struct{}{}
+	for row, n := range t.rowTuple {
+		s := seen{t.rowSubject[row], n, t.rowValues[column][row]}
+		if _, ok := done[s]; !ok {
+			done[s] = struct{}{}
+			add(row)
 		}
 	}
-	out := make([]share, 0, len(counts))
-	for key, n := range counts {
-		out = append(out, share{uint32(key >> 32), uint32(key), n})
+	return tally(keys)
+}
+
+// pack makes one number of a class and a value, in whose order classes come first.
+func pack(class, value uint32) uint64 { return uint64(class)<<32 | uint64(value) }
+
+// tally counts equal numbers; it sorts them in place.
+func tally(keys []uint64) []share {
+	slices.Sort(keys)
+	var out []share
+	for i := 0; i < len(keys); {
+		j := i
+		for j < len(keys) && keys[j] == keys[i] {
+			j++
+		}
+		out = append(out, share{uint32(keys[i] >> 32), uint32(keys[i]), j - i})
+		i = j
 	}
-	slices.SortFunc(out, func(a, b share) int {
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.value, b.value))
-	})
 	return out
 }

@@ -45,7 +45,7 @@ type lattice struct {
 	base  [][]share // for each sensitive column: values by tuple
 	dists []*distribution
 
-	ids map[uint64]uint32 // scratch
+	fold folder
 }
 
 // node gives for each column an index into its levels.
@@ -56,7 +56,7 @@ func (n node) clone() node { return slices.Clone(n) }
 // newLattice compiles the hierarchies of the table's columns; a column without one may only
 // be kept or taken out.
 func newLattice(t *Table, hierarchies map[string]Hierarchy, goal Goal) (*lattice, error) {
-	l := &lattice{t: t, w: t.weigh(), metric: goal.Metric, goal: goal.Thresholds, ids: map[uint64]uint32{}}
+	l := &lattice{t: t, w: t.weigh(), metric: goal.Metric, goal: goal.Thresholds, fold: newFolder()}
 	for i, name := range t.schema.Quasi {
 		h := hierarchies[name]
 		if h == nil {
@@ -170,50 +170,18 @@ func (l *lattice) rounded(x float64) float64 {
 	return math.Round(x*1e12) / 1e12
 }
 
-// group forms the classes of a node. Columns are folded into one number as long as it fits
-// 64 bits; then the numbers in use are renumbered and folding goes on.
+// group forms the classes of a node.
 func (l *lattice) group(n node) classes {
-	t := l.t
-	ids, span := make([]uint64, t.tupleCount()), uint64(1)
+	columns := make([]folded, len(n))
 	for i, c := range l.columns {
 		level := l.levels[i][n[i]]
-		codes, width := c.codes[level], uint64(len(c.labels[level]))
-		if width == 1 {
-			continue
-		}
-		if span > math.MaxUint64/width {
-			span = l.renumber(ids)
-		}
-		for tuple := range ids {
-			ids[tuple] = ids[tuple]*width + uint64(codes[t.code(tuple, i)])
-		}
-		span *= width
+		columns[i] = folded{c.codes[level], len(c.labels[level])}
 	}
-	g := classes{of: make([]uint32, len(ids))}
-	count := l.renumber(ids)
-	for tuple, id := range ids {
-		g.of[tuple] = uint32(id)
-		if t.out[tuple] {
-			g.of[tuple] = noClass
-		}
-	}
-	g.size = l.w.count(g.of, int(count))
-	g.out = make([]bool, count)
+	g := classes{}
+	var count int
+	g.of, count = l.fold.classes(l.t, columns)
+	g.size, g.out = l.w.count(g.of, count), make([]bool, count)
 	return g
-}
-
-// renumber replaces the numbers in use by 0, 1, … and says how many there are.
-func (l *lattice) renumber(ids []uint64) uint64 {
-	clear(l.ids)
-	for i, id := range ids {
-		n, ok := l.ids[id]
-		if !ok {
-			n = uint32(len(l.ids))
-			l.ids[id] = n
-		}
-		ids[i] = uint64(n)
-	}
-	return uint64(len(l.ids))
 }
 
 // outcome is a node tried.
@@ -300,25 +268,32 @@ func (l *lattice) losses(n node, g classes) []float64 {
 // takeOutSensitive takes out the classes that are not diverse or not close enough.
 func (l *lattice) takeOutSensitive(g *classes) {
 	for i := range l.base {
-		merged := map[uint64]int{}
+		merged := make([]share, 0, len(l.base[i]))
 		for _, s := range l.base[i] {
 			if c := g.of[s.class]; c != noClass && !g.out[c] {
-				merged[uint64(c)<<32|uint64(s.value)] += s.n
+				merged = append(merged, share{c, s.value, s.n})
 			}
 		}
-		all := make([]share, 0, len(merged))
-		for key, n := range merged {
-			all = append(all, share{uint32(key >> 32), uint32(key), n})
-		}
-		slices.SortFunc(all, func(a, b share) int {
-			return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.value, b.value))
-		})
-		perClass(all, func(class uint32, values []share) {
+		slices.SortFunc(merged, func(a, b share) int { return cmp.Compare(pack(a.class, a.value), pack(b.class, b.value)) })
+		perClass(join(merged), func(class uint32, values []share) {
 			if l.breaksSensitive(l.dists[i], values) {
 				g.out[class] = true
 			}
 		})
 	}
+}
+
+// join adds up neighbours of the same class and value, in place.
+func join(all []share) []share {
+	out := all[:0]
+	for _, s := range all {
+		if n := len(out); n > 0 && out[n-1].class == s.class && out[n-1].value == s.value {
+			out[n-1].n += s.n
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 func (l *lattice) breaksSensitive(d *distribution, values []share) bool {
