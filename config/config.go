@@ -40,6 +40,7 @@ type Config struct {
 	FHIR     FHIR     `yaml:"fhir"`
 	Chain    Chain    `yaml:"chain"`
 	Gateway  Gateway  `yaml:"gateway"`
+	Research Research `yaml:"research"`
 	Observe  Observe  `yaml:"observe"`
 }
 
@@ -179,6 +180,7 @@ func Default() Config {
 		Keystore: Keystore{PassphraseEnv: "EMRBRIDGE_PASSPHRASE"}, //nolint:gosec // the name of a variable
 		Bus:      Bus{MaxBytes: 8 << 30, Replicas: 1},
 		Intake:   defaultIntake(),
+		Research: defaultResearch(),
 		CDA:      defaultCDA(),
 		FHIR:     defaultFHIR(),
 		HL7:      HL7{AcceptUnknown: true},
@@ -306,7 +308,7 @@ func (c *Config) complete(dir string) {
 	derive(&c.Gateway.Socket, "emrbridge.sock")
 	paths := []*string{
 		&c.Keystore.PassphraseFile, &c.Bus.Creds, &c.Bus.CAFile, &c.Redis.PasswordFile, &c.Redis.CAFile,
-		&c.Chain.Cert, &c.Chain.Key, &c.Chain.Authority, &c.Gateway.Cert, &c.Gateway.Key, &c.Gateway.CA,
+		&c.Chain.Cert, &c.Chain.Key, &c.Chain.Authority, &c.Gateway.Cert, &c.Gateway.Key, &c.Gateway.CA, &c.Research.Policies,
 	}
 	for i := range c.HL7.Listeners {
 		t := &c.HL7.Listeners[i].TLS

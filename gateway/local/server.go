@@ -40,6 +40,7 @@ type Config struct {
 	Parked    Parked
 	Replayer  Replayer
 	Corrector Corrector
+	Releases  Releases
 	// Token, if set, must come with every call as a bearer token. It is required for TCP.
 	Token string
 	// Timeout bounds a call. Default 5 minutes.
@@ -132,6 +133,7 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc(route, handle)
 	}
 	s.operations(mux)
+	s.releases(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
