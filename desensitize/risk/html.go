@@ -46,6 +46,7 @@ func WriteHTML(w io.Writer, r Report) error {
 		Spread   curve
 		Columns  chart
 		Losses   chart
+		After    chart
 	}{Report: r, Breaches: r.Assessment.Check(r.Limits), Grade: r.Assessment.Grade(r.Limits),
 		Sizes: sizeChart(r.Assessment), Spread: riskCurve(r.Assessment), Columns: columnChart(r.Assessment)}
 	if r.Sequence != nil {
@@ -55,7 +56,7 @@ func WriteHTML(w io.Writer, r Report) error {
 		}
 	}
 	if r.Proposal != nil {
-		page.Losses = lossChart(r.Proposal)
+		page.Losses, page.After = lossChart(r.Proposal), sizeChart(r.Proposal.After)
 	}
 	return reportPage.Execute(w, page)
 }
