@@ -66,13 +66,31 @@ func newLattice(t *Table, hierarchies map[string]Hierarchy, goal Goal) (*lattice
 		if err != nil {
 			return nil, err
 		}
-		l.columns, l.levels = append(l.columns, c), append(l.levels, c.useful())
+		levels, err := atLeast(c, goal.AtLeast[name])
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", name, err)
+		}
+		l.columns, l.levels = append(l.columns, c), append(l.levels, levels)
 		l.price(i)
 	}
 	if goal.L > 0 || goal.EntropyL > 0 || goal.T > 0 {
 		return l, l.prepareSensitive(hierarchies)
 	}
 	return l, nil
+}
+
+// atLeast lists the useful levels of a hierarchy from a level on, that level included.
+func atLeast(c *compiled, level int) ([]int, error) {
+	if level < 0 || level > c.height() {
+		return nil, fmt.Errorf("%w: there is no level %d, the highest is %d", ErrHierarchy, level, c.height())
+	}
+	levels := []int{level}
+	for _, l := range c.useful() {
+		if l > level {
+			levels = append(levels, l)
+		}
+	}
+	return levels, nil
 }
 
 // prepareSensitive counts the sensitive values of each tuple once, for all nodes.
@@ -198,7 +216,7 @@ type outcome struct {
 // whether the limits of the table are kept.
 func (l *lattice) try(n node) outcome {
 	g := l.group(n)
-	least := l.goal.least()
+	least := l.goal.Least()
 	for c, size := range g.size {
 		g.out[c] = size < least
 	}

@@ -17,6 +17,9 @@ type Goal struct {
 	Thresholds
 	// Metric is what is kept small, default Loss.
 	Metric Metric
+	// AtLeast names levels under which columns must not be generalised, such as those of an
+	// earlier release of the same project.
+	AtLeast map[string]int
 	// MaxChecks bounds the search, default 20,000 generalisations tried. Where it does not
 	// suffice, the best one found is proposed and said not to be proven.
 	MaxChecks int

@@ -129,3 +129,18 @@ func TestSuppressedRowsAreThoseBelowK(t *testing.T) {
 	assert.Equal(t, len(rows), p.After.Suppressed)
 	assert.Equal(t, 2000-len(rows), p.After.Persons)
 }
+
+func TestProposeAtLeast(t *testing.T) {
+	table := population(t, 2000, 3)
+	h := typed(t, populationTypes)
+	free, err := Propose(context.Background(), table, h, Goal{Thresholds: Thresholds{K: 6}})
+	require.NoError(t, err)
+	p, err := Propose(context.Background(), table, h, Goal{Thresholds: Thresholds{K: 6}, AtLeast: map[string]int{"sex": 1, "age": 2}})
+	require.NoError(t, err)
+	assert.Equal(t, 1, p.Columns[1].Level)
+	assert.GreaterOrEqual(t, p.Columns[0].Level, 2)
+	assert.GreaterOrEqual(t, p.Cost[0], free.Cost[0])
+	assert.True(t, p.Exact)
+	_, err = Propose(context.Background(), table, h, Goal{Thresholds: Thresholds{K: 6}, AtLeast: map[string]int{"sex": 2}})
+	assert.ErrorIs(t, err, ErrHierarchy)
+}

@@ -65,21 +65,8 @@ func AssessReleases(releases []*Table, limit int) (*Sequence, error) {
 
 // follow groups the persons of the last release by all tuples they have in all releases.
 func (s *Sequence) follow(releases []*Table) {
-	last := releases[len(releases)-1]
-	history := make([][]byte, len(last.subjects.values))
-	for i, t := range releases {
-		pairs := t.weigh().pairs // ordered by subject and tuple
-		for _, p := range pairs {
-			if t.out[p.tuple] {
-				continue
-			}
-			if code, ok := last.subjects.codes[t.subjects.values[p.subject]]; ok {
-				history[code] = appendCode(appendCode(history[code], uint32(i)), p.tuple)
-			}
-		}
-	}
 	groups := map[string]int{}
-	for _, h := range history {
+	for _, h := range histories(releases) {
 		if len(h) > 0 {
 			groups[string(h)]++
 		}
@@ -90,6 +77,51 @@ func (s *Sequence) follow(releases []*Table) {
 	}
 	slices.Sort(sizes)
 	s.measure(sizes)
+}
+
+// histories gives for each person of the last release all tuples the person has in all
+// releases, as a key; empty for one who is suppressed everywhere.
+func histories(releases []*Table) [][]byte {
+	last := releases[len(releases)-1]
+	history := make([][]byte, len(last.subjects.values))
+	for i, t := range releases {
+		for _, p := range t.weigh().pairs { // ordered by subject and tuple
+			if t.out[p.tuple] {
+				continue
+			}
+			if code, ok := last.subjects.codes[t.subjects.values[p.subject]]; ok {
+				history[code] = appendCode(appendCode(history[code], uint32(i)), p.tuple)
+			}
+		}
+	}
+	return history
+}
+
+// HoldBack lists the rows of the last release, counted from 0, of the persons whose history
+// through the releases is shared by fewer than the limit. With them taken out, the k of the
+// sequence is at least the limit: a group is held back whole or not at all. All releases need
+// the same quasi-identifying columns and a subject column.
+func HoldBack(releases []*Table, limit int) ([]int, error) {
+	if len(releases) == 0 {
+		return nil, ErrEmpty
+	}
+	last := releases[len(releases)-1]
+	for i, t := range releases {
+		if t.schema.Subject == "" || !slices.Equal(t.schema.Quasi, last.schema.Quasi) {
+			return nil, fmt.Errorf("%w: release %d has other quasi-identifying columns or no subject column", ErrSchema, i+1)
+		}
+	}
+	history, groups := histories(releases), map[string]int{}
+	for _, h := range history {
+		groups[string(h)]++
+	}
+	var rows []int
+	for row, subject := range last.rowSubject {
+		if h := history[subject]; len(h) > 0 && groups[string(h)] < limit {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
 }
 
 // measure fills in the risk of groups of these sizes, rising.

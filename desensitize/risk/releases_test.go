@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +57,28 @@ func TestReleasesThatIntersect(t *testing.T) {
 	assert.Equal(t, 10, s.K)
 	assert.Empty(t, s.Check())
 	assert.Equal(t, 1.0, s.Comparable)
+}
+
+// TestHoldBack: taking out the rows named leaves groups of the limit's size over all releases.
+func TestHoldBack(t *testing.T) {
+	first := release(t, "pid", 0, 100, tens)
+	band := func(i int) string { return fmt.Sprint((i + 3) / 10) } // groups of three and of seven
+	second := release(t, "pid", 0, 104, band)
+	rows, err := HoldBack([]*Table{first, second}, 6)
+	require.NoError(t, err)
+	assert.Len(t, rows, 34, "ten groups of three, and four persons who are new")
+	kept, err := NewTable(second.Schema())
+	require.NoError(t, err)
+	for i := range 104 {
+		if !slices.Contains(rows, i) {
+			require.NoError(t, kept.Add([]string{band(i)}, nil, fmt.Sprint("p", i)))
+		}
+	}
+	s, err := AssessReleases([]*Table{first, kept}, 6)
+	require.NoError(t, err)
+	assert.Equal(t, 7, s.K)
+	_, err = HoldBack([]*Table{first, release(t, "", 0, 9, tens)}, 6)
+	assert.ErrorIs(t, err, ErrSchema)
 }
 
 func TestReleasesMustFit(t *testing.T) {

@@ -63,8 +63,8 @@ func (th Thresholds) Check() error {
 	return nil
 }
 
-// least is the smallest class that k and the greatest risk allow.
-func (th Thresholds) least() int {
+// Least is the smallest class that k and the greatest risk allow.
+func (th Thresholds) Least() int {
 	k := max(th.K, 1)
 	if th.MaxRisk > 0 {
 		k = max(k, int(math.Ceil(1/th.MaxRisk-1e-9)))
