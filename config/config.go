@@ -103,6 +103,7 @@ type Listener struct {
 	Name           string   `yaml:"name"`
 	Addr           string   `yaml:"addr"`
 	Charset        string   `yaml:"charset"`
+	ForceCharset   bool     `yaml:"force_charset"`
 	TLS            TLS      `yaml:"tls"`
 	MaxFrame       Size     `yaml:"max_frame"`
 	MaxConnections int      `yaml:"max_connections"`

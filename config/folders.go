@@ -11,13 +11,14 @@ import (
 
 // Folder is a folder whose files hold HL7 v2 messages. Without Dir it is switched off.
 type Folder struct {
-	Name        string   `yaml:"name"`
-	Dir         string   `yaml:"dir"`
-	Charset     string   `yaml:"charset"`
-	Suffixes    []string `yaml:"suffixes"`
-	Poll        Duration `yaml:"poll"`
-	StablePolls int      `yaml:"stable_polls"`
-	MaxFile     Size     `yaml:"max_file"`
+	Name         string   `yaml:"name"`
+	Dir          string   `yaml:"dir"`
+	Charset      string   `yaml:"charset"`
+	ForceCharset bool     `yaml:"force_charset"`
+	Suffixes     []string `yaml:"suffixes"`
+	Poll         Duration `yaml:"poll"`
+	StablePolls  int      `yaml:"stable_polls"`
+	MaxFile      Size     `yaml:"max_file"`
 }
 
 // defaults fills what a folder leaves out.

@@ -47,7 +47,7 @@ func (s *site) serveFolders(ctx context.Context, group *errgroup.Group, p *bridg
 }
 
 func (s *site) openFolder(p *bridge.Pipeline, c config.Folder, observe func(dropfolder.Event)) (*dropfolder.Folder, error) {
-	r, err := s.receiver(p.Intake, endpoint{name: c.Name, stage: "folder/" + c.Name, charset: c.Charset})
+	r, err := s.receiver(p.Intake, endpoint{name: c.Name, stage: "folder/" + c.Name, charset: c.Charset, force: c.ForceCharset})
 	if err != nil {
 		return nil, err
 	}

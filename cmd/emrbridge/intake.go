@@ -39,6 +39,7 @@ type endpoint struct {
 	name    string   // of the listener or folder
 	stage   string   // by which the quarantine names it
 	charset string   // where MSH-18 is empty
+	force   bool     // the charset counts whatever MSH-18 says
 	acks    *ackDesk // for deferred application acknowledgements; nil for none
 	replay  bool     // of messages that were taken before
 }
@@ -50,7 +51,7 @@ func (s *site) receiver(in *intake.Intake, e endpoint) (*hl7.Receiver, error) {
 		return nil, fmt.Errorf("hl7 %s: charset %q is not known", e.stage, e.charset)
 	}
 	return &hl7.Receiver{
-		Charset:       hl7.CharsetPolicy{Default: charset},
+		Charset:       hl7.CharsetPolicy{Default: charset, Force: e.force},
 		Ack:           hl7.Ack{Application: "EMRBRIDGE", Facility: s.config.Hospital.MSP},
 		Mapper:        s.rules,
 		RejectUnknown: !s.config.HL7.AcceptUnknown, DeferApplicationAck: e.acks != nil,
@@ -93,7 +94,7 @@ func tooLarge(limit int) error {
 
 // listen opens an MLLP endpoint, whose events are counted.
 func (s *site) listen(ctx context.Context, in *intake.Intake, l config.Listener, acks *ackDesk, events *prometheus.CounterVec) (*mllp.Server, net.Listener, error) {
-	r, err := s.receiver(in, endpoint{name: l.Name, stage: "hl7/" + l.Name, charset: l.Charset, acks: acks})
+	r, err := s.receiver(in, endpoint{name: l.Name, stage: "hl7/" + l.Name, charset: l.Charset, force: l.ForceCharset, acks: acks})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -217,7 +217,7 @@ func printMessages(w io.Writer, list []listedMessage, zone *time.Location, asJSO
 			}
 			continue
 		}
-		rows = append(rows, []any{m.ReceivedAt.In(zone).Format("2006-01-02 15:04:05"), m.State, plain(m.Kind), plain(m.Sender),
+		rows = append(rows, []any{m.ReceivedAt.In(zone).Format(clockLayout), m.State, plain(m.Kind), plain(m.Sender),
 			plain(m.ControlID), cmp.Or(m.Record, m.Quarantine), plain(strings.Join(nonEmpty(m.Code, m.Reason), " "))})
 	}
 	if asJSON {

@@ -338,7 +338,7 @@ func newMessagesLogCommand() *cobra.Command {
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), e)
 				}
-				rows = append(rows, []any{e.At.In(c.Location()).Format("2006-01-02 15:04:05"), e.By, e.Action, e.Subject, e.To, e.Result, plain(e.Reason)})
+				rows = append(rows, []any{e.At.In(c.Location()).Format(clockLayout), e.By, e.Action, e.Subject, e.To, e.Result, plain(e.Reason)})
 				return nil
 			})
 			if errors.Is(err, oplog.ErrBroken) {

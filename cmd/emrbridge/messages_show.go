@@ -98,7 +98,7 @@ func showMessage(cmd *cobra.Command, o showOptions, id string) error {
 	case o.decoded || parsed == nil:
 		return m.printText(w)
 	}
-	m.printHead(w)
+	m.printHead(w, c.Location())
 	_, err = fmt.Fprintln(w, pathsOf(parsed))
 	return err
 }
@@ -265,7 +265,7 @@ func (m *shownMessage) printText(w io.Writer) error {
 	return nil
 }
 
-func (m *shownMessage) printHead(w io.Writer) {
+func (m *shownMessage) printHead(w io.Writer, zone *time.Location) {
 	fmt.Fprintf(w, "%s%s  %s  %s  %s  %s  %s  %d bytes\n\n", m.Record, m.Quarantine, plain(m.Kind), plain(m.Sender), plain(m.ControlID),
-		m.ReceivedAt.Format("2006-01-02 15:04:05"), m.Charset, m.Bytes)
+		m.ReceivedAt.In(zone).Format(clockLayout), m.Charset, m.Bytes)
 }

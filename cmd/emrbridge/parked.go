@@ -43,7 +43,7 @@ func newParkedListCommand() *cobra.Command {
 			}
 			rows := make([][]any, len(items))
 			for i, it := range items {
-				rows[i] = []any{it.ID, it.At.Local().Format("2006-01-02 15:04:05"), it.Code, plain(it.Kind), plain(it.Sender), plain(it.ControlID)}
+				rows[i] = []any{it.ID, it.At.Local().Format(clockLayout), it.Code, plain(it.Kind), plain(it.Sender), plain(it.ControlID)}
 			}
 			return table.Write(cmd.OutOrStdout(), []string{"id", "time · 时间", "code · 原因", "kind", "sender", "control id"}, rows)
 		},

@@ -30,6 +30,7 @@ func (s *site) openPatients(ctx context.Context) (*patientindex.Index, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.patients = index
 	s.later(index.Close)
 	stats, err := s.store.Stats(ctx)
 	if err == nil && missing != nil && stats.Items > 0 {
@@ -217,12 +218,15 @@ func changeRows(list []patientindex.Change, zone *time.Location) [][]any {
 	return rows
 }
 
+// clockLayout is how tables show a time: always with its zone.
+const clockLayout = "2006-01-02 15:04:05 -07:00"
+
 // stamp shows Unix milliseconds, nothing for 0.
 func stamp(ms int64, zone *time.Location) string {
 	if ms == 0 {
 		return ""
 	}
-	return time.UnixMilli(ms).In(zone).Format("2006-01-02 15:04:05 -07:00")
+	return time.UnixMilli(ms).In(zone).Format(clockLayout)
 }
 
 func newPatientsMergesCommand() *cobra.Command {

@@ -58,7 +58,7 @@ func newQuarantineListCommand() *cobra.Command {
 				}
 				rows := make([][]any, len(items))
 				for i, l := range items {
-					rows[i] = []any{l.ID, l.At.Format("2006-01-02 15:04:05 -07:00"), l.Stage, l.Code, l.Reason, l.Sender, l.ControlID, l.Size}
+					rows[i] = []any{l.ID, l.At.Local().Format(clockLayout), l.Stage, l.Code, l.Reason, l.Sender, l.ControlID, l.Size}
 				}
 				return table.Write(cmd.OutOrStdout(), []string{"id", "time · 时间", "where", "code", "reason · 原因", "sender", "control id", "bytes"}, rows)
 			})
