@@ -41,6 +41,7 @@ type Config struct {
 	Replayer  Replayer
 	Corrector Corrector
 	Releases  Releases
+	Projects  Projects
 	// Token, if set, must come with every call as a bearer token. It is required for TCP.
 	Token string
 	// Timeout bounds a call. Default 5 minutes.
@@ -134,6 +135,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	s.operations(mux)
 	s.releases(mux)
+	s.projects(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
