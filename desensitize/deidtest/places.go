@@ -122,7 +122,7 @@ func (r *rng) englishPlace() (p place, postcode string) {
 		street = fmt.Sprintf(street, r.between(1, 480))
 	}
 	if r.percent(16) {
-		postcode = fmt.Sprintf("%s%d %d%s", pick(r, []string{"SW", "LS", "M", "EH", "CB", "N"}), r.between(1, 19), r.between(1, 9), r.letters(2))
+		postcode = fmt.Sprintf("%s%d %d%s", pick(r, []string{"SW", "LS", "M", "EH", "CB", "N"}), r.between(1, 19), r.between(1, 9), pick(r, []string{"AA", "BD", "EH", "JT", "QY", "RZ", "XL"}))
 		p.full = street + ", " + p.city
 		return p, postcode
 	}

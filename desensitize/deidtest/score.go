@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -46,7 +47,7 @@ func (s *Share) addMany(hits, of int) { s.Hits, s.Of = s.Hits+hits, s.Of+of }
 type TypeScore struct {
 	// Recall counts identifiers of this type that are removed wholly, whatever they were
 	// taken for. Strict counts those found with exactly their bounds; characters that are not
-	// judged may lie at the ends. Typed counts those of Strict that have their own type.
+	// judged may lie at the ends. Only letters and digits are judged. Typed counts those of Strict that have their own type.
 	Recall, Strict, Typed Share
 	// Chars counts characters of identifiers of this type that are removed.
 	Chars Share
@@ -123,7 +124,7 @@ func (s *Score) of(t Type) *TypeScore {
 
 func (s *Score) addGold(m *marks, g Span, found []Found) bool {
 	removed := m.removed(g)
-	total := utf8.RuneCountInString(m.note.Text[g.Start:g.End])
+	total := judged(m.note.Text[g.Start:g.End])
 	strict, typed := m.exact(g, found)
 	for _, t := range []*TypeScore{s.of(g.Type), &s.All} {
 		t.Chars.addMany(removed, total)
@@ -176,12 +177,25 @@ func newMarks(n *Note, found []Found) *marks {
 	return m
 }
 
-// removed counts the characters of a span that were removed. Blanks within an identifier do
-// not count against it.
+// judged counts letters and digits: a bracket or a full stop that stays tells nothing, and
+// one that goes is no loss.
+func judged(s string) int {
+	n := 0
+	for _, r := range s {
+		if isJudged(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func isJudged(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// removed counts the letters and digits of a span that were removed.
 func (m *marks) removed(s Span) int {
 	n := 0
 	for i, r := range m.note.Text[s.Start:s.End] {
-		if m.gone[s.Start+i] || m.class[s.Start+i] == gold && (r == ' ' || r == '\n') {
+		if m.gone[s.Start+i] && isJudged(r) {
 			n++
 		}
 	}
@@ -191,15 +205,16 @@ func (m *marks) removed(s Span) int {
 // exact says whether the findings that touch the span cover it and nothing that is judged
 // beside it, and whether one of them has its type.
 func (m *marks) exact(g Span, found []Found) (strict, typed bool) {
-	strict = m.removed(g) == utf8.RuneCountInString(m.note.Text[g.Start:g.End])
+	strict = m.removed(g) == judged(m.note.Text[g.Start:g.End])
 	for _, f := range found {
 		if f.End <= g.Start || f.Start >= g.End {
 			continue
 		}
 		typed = typed || f.Type == g.Type
-		for i := max(0, f.Start); i < f.End && i < len(m.class); i++ {
-			outside := i < g.Start || i >= g.End
-			if outside && m.class[i] != neutral && !blank(m.note.Text[i]) {
+		start := max(0, f.Start)
+		for k, r := range m.note.Text[start:min(f.End, len(m.class))] {
+			i := start + k
+			if outside := i < g.Start || i >= g.End; outside && m.class[i] != neutral && isJudged(r) {
 				strict = false
 			}
 		}
@@ -207,17 +222,15 @@ func (m *marks) exact(g Span, found []Found) (strict, typed bool) {
 	return strict, strict && typed
 }
 
-func blank(b byte) bool { return b == ' ' || b == '\n' }
-
-// judge counts the characters of a finding that lie in identifiers and those that do not;
+// judge counts the letters and digits of a finding that lie in identifiers and those that do not;
 // kept says that some lie in a clinical term.
 func (m *marks) judge(f Found) (in, out int, kept bool) {
 	start, end := max(0, f.Start), min(f.End, len(m.note.Text))
 	for i, r := range m.note.Text[start:end] {
 		switch c := m.class[start+i]; {
+		case c == neutral || !isJudged(r):
 		case c == gold:
 			in++
-		case c == neutral || r == ' ' || r == '\n' || r == '　':
 		default:
 			out++
 			kept = kept || c == keep
