@@ -46,7 +46,7 @@ func (s *Session) coarseDiagnosis(rule *Rule, v Value) (string, bool) {
 	if !IsICD10(v.Text) {
 		return "", false
 	}
-	rare := slices.Contains(rule.Codes, "rare") && (s.job.cfg.Rare == nil || s.job.cfg.Rare(v.Text))
+	rare := slices.Contains(rule.Codes, "rare") && (s.job.cfg.Rare != nil && s.job.cfg.Rare(v.Text))
 	if len(rule.Codes) > 0 && !rare && !slices.ContainsFunc(rule.Codes, func(p string) bool { return strings.HasPrefix(v.Text, p) }) {
 		return v.Text, true
 	}

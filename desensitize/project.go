@@ -149,7 +149,10 @@ var pseudonymText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithP
 // without blanks, hyphens, case and width of characters; types that name numbers share one
 // namespace, so that the same number has one pseudonym in all formats.
 func (p *Project) Pseudonym(t Type, value string) string {
-	d := p.Digest("pseudonym", t.domain(), Normal(value))
+	if t != Reference { // ids of resources are case-sensitive
+		value = Normal(value)
+	}
+	d := p.Digest("pseudonym", t.domain(), value)
 	return pseudonymText.EncodeToString(d[:16])
 }
 

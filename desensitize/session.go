@@ -22,7 +22,7 @@ type JobConfig struct {
 	// release. A policy that generalises by age needs it.
 	AsOf time.Time
 	// Rare reports ICD-10 codes of diagnoses that are rare in the data set; the word rare in
-	// the codes of a rule stands for them. Without it every code counts as rare.
+	// the codes of a rule stands for them. Without it none is.
 	Rare func(code string) bool
 }
 
@@ -90,6 +90,7 @@ type Session struct {
 	report  *Report
 	shifts  map[int]int
 	replace TextReplacer
+	needles *needles
 	err     error
 }
 
@@ -318,3 +319,17 @@ func (s *Session) Attachment(path, mediaType string, data []byte) (Content, erro
 	s.Note(path, rule, m, Attachment, out.What)
 	return out, nil
 }
+
+// Count counts a change that a walker made itself, under the name of its rule.
+func (s *Session) Count(c Change) { s.report.Add(c) }
+
+// Under sets the patient for a part of a record that is about somebody else, and returns what
+// puts the one before back.
+func (s *Session) Under(subject []byte) (back func()) {
+	was, shifts := s.subject, s.shifts
+	s.subject, s.shifts = subject, nil
+	return func() { s.subject, s.shifts = was, shifts }
+}
+
+// LocalSubject names a patient by a number of a record, for Under.
+func LocalSubject(number string) []byte { return []byte("local:" + Normal(number)) }

@@ -117,7 +117,7 @@ func surrogateID(number func(uint64, string) uint64) string {
 		1+number(uint64(days[month]), "day"), number(1000, "order"))
 	sum := 0
 	for i, c := range []byte(body) {
-		sum += int(c-'0') * [...]int{7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2}[i]
+		sum += int(c-'0') * idWeights[i]
 	}
 	return body + string("10X98765432"[sum%11]) // GB 11643-1999 §4.3, ISO 7064 MOD 11-2
 }

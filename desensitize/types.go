@@ -74,7 +74,7 @@ func IdentifierTypes() []Type { return append([]Type(nil), identifierTypes...) }
 // II in CDA and 住院号 in a note, and must stay one number.
 func (t Type) domain() string {
 	switch t {
-	case Name, Address, Hospital, Employer, Email, URL, IP, WeChat, QQ, Date, Age, Ward, Bed, Postcode:
+	case Reference, Name, Address, Hospital, Employer, Email, URL, IP, WeChat, QQ, Date, Age, Ward, Bed, Postcode:
 		return string(t)
 	case Phone, Fax:
 		return string(Phone)

@@ -1,0 +1,88 @@
+package fhir
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/emmansun/gmsm/sm3"
+
+	"github.com/emrbridge/emrbridge/adapters/fhir"
+	"github.com/emrbridge/emrbridge/adapters/fhir/schema"
+	"github.com/emrbridge/emrbridge/desensitize"
+)
+
+// base takes the place of the address of a server, which can name the hospital.
+const base = "https://example.invalid/fhir/"
+
+// reference rewrites what names a resource: an id, a literal reference in any of its forms
+// (FHIR R4 §2.3.0.1), a full URL, the address of a request. pseudonym returns the new id for
+// the type and id of a resource. What cannot be read, such as conditional references, which
+// hold identifiers, becomes "".
+func (w *walk) reference(c *Call, pseudonym func(kind, id string) string) string {
+	text := c.Text
+	if c.Element.Primitive == "id" || c.Element.Name == "id" {
+		if w.here().contained {
+			return pseudonym("#", text)
+		}
+		return pseudonym(c.OwnerType.Name, text)
+	}
+	if local, ok := strings.CutPrefix(text, "#"); ok {
+		if local == "" {
+			return text // the container itself
+		}
+		return "#" + pseudonym("#", local)
+	}
+	return rewrite(text, pseudonym)
+}
+
+func rewrite(text string, pseudonym func(kind, id string) string) string {
+	lower := strings.ToLower(text)
+	if id, ok := strings.CutPrefix(lower, "urn:uuid:"); ok {
+		return "urn:uuid:" + asUUID(pseudonym("urn", id))
+	}
+	if id, ok := strings.CutPrefix(lower, "urn:oid:"); ok {
+		return "urn:uuid:" + asUUID(pseudonym("urn", id))
+	}
+	if _, ok := schema.FindResource(text); ok {
+		return text // POST Patient
+	}
+	kind, id, ok := fhir.SplitReference(text)
+	if !ok {
+		return ""
+	}
+	out := kind + "/" + pseudonym(kind, id)
+	if strings.Contains(text, "://") {
+		out = base + out
+	}
+	return out
+}
+
+// asUUID makes a UUID of version 8 (RFC 9562 §5.8) of a pseudonym.
+func asUUID(pseudonym string) string {
+	u := sm3.Sum([]byte(pseudonym))
+	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80
+	h := hex.EncodeToString(u[:16])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// pseudonym returns the id that takes the place of one of a resource. The patient whom the
+// caller names has one pseudonym in all records of the project.
+func (w *walk) pseudonym(r *desensitize.Rule, kind, id string) string {
+	project := w.session.Job().Project()
+	p := ""
+	if w.people.given && kind+"/"+id == w.people.main {
+		p = project.SubjectPseudonym(w.session.Subject())
+	} else {
+		p = project.Pseudonym(desensitize.Reference, kind+"/"+id)
+	}
+	if r == nil {
+		return p
+	}
+	if kind == "urn" {
+		return p
+	}
+	if n := r.Length; n > 0 && n < len(p) {
+		p = p[:n]
+	}
+	return r.Prefix + p
+}
