@@ -1,6 +1,7 @@
 package risk
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -35,16 +36,22 @@ type SensitiveRisk struct {
 	Homogeneous int `json:"homogeneous_persons"`
 }
 
-// distribution is a sensitive column over the whole table, prepared for comparison.
+// distribution is a sensitive column over the whole table, prepared so that a class is
+// compared with it in the time of the class's own values.
 type distribution struct {
-	p         []float64 // share of each value
-	order     []uint32  // values by number; nil if not all are numbers
-	hierarchy *compiled // nil without one
-	scratch   [2][]float64
+	p []float64 // share of each value
+
+	rank       []int     // of each value by number; nil if not all are numbers
+	cumulative []float64 // share of the values up to each rank
+	prefix     []float64 // sum of the cumulative shares before each rank
+
+	hierarchy *compiled   // nil without one
+	mass      [][]float64 // for each level, for each label: share
 }
 
 func (t *Table) distribution(column int, all []share, h Hierarchy) (*distribution, error) {
-	d := &distribution{p: make([]float64, len(t.sensitive[column].values))}
+	values := t.sensitive[column].values
+	d := &distribution{p: make([]float64, len(values))}
 	total := 0
 	for _, s := range all {
 		d.p[s.value] += float64(s.n)
@@ -53,16 +60,37 @@ func (t *Table) distribution(column int, all []share, h Hierarchy) (*distributio
 	for i := range d.p {
 		d.p[i] /= float64(max(total, 1))
 	}
-	d.order = numericOrder(t.sensitive[column].values)
-	if h != nil {
-		c, err := compile(h, t.schema.Sensitive[column], t.sensitive[column].values)
-		if err != nil {
-			return nil, err
-		}
-		d.hierarchy = c
+	d.rankBy(numericOrder(values))
+	if h == nil {
+		return d, nil
 	}
-	d.scratch = [2][]float64{make([]float64, len(d.p)), make([]float64, len(d.p))}
+	var err error
+	if d.hierarchy, err = compile(h, t.schema.Sensitive[column], values); err != nil {
+		return nil, err
+	}
+	for level, labels := range d.hierarchy.labels {
+		mass := make([]float64, len(labels))
+		for v, p := range d.p {
+			mass[d.hierarchy.codes[level][v]] += p
+		}
+		d.mass = append(d.mass, mass)
+	}
 	return d, nil
+}
+
+// rankBy prepares the ordered distance; order is nil where the values have none.
+func (d *distribution) rankBy(order []uint32) {
+	if order == nil {
+		return
+	}
+	d.rank, d.cumulative = make([]int, len(order)), make([]float64, len(order))
+	d.prefix = make([]float64, len(order)+1)
+	sum := 0.0
+	for i, v := range order {
+		sum += d.p[v]
+		d.rank[v], d.cumulative[i] = i, sum
+		d.prefix[i+1] = d.prefix[i] + sum
+	}
 }
 
 // numericOrder gives the codes of the values in rising order, or nil if one is no number.
@@ -122,7 +150,7 @@ func (t *Table) assessSensitive(column int, g classes, o Options) (SensitiveRisk
 			r.Homogeneous += g.size[class]
 		}
 		r.EqualT = max(r.EqualT, d.equal(values))
-		if d.order != nil {
+		if d.rank != nil {
 			r.OrderedT = greater(r.OrderedT, d.ordered(values))
 		}
 		if d.hierarchy != nil {
@@ -185,71 +213,73 @@ func (d *distribution) equal(values []share) float64 {
 	return min(1, max(0, (diff+1-covered)/2))
 }
 
-// ordered is the earth mover's distance over ranks, divided by the greatest rank.
+// ordered is the earth mover's distance over ranks, divided by the greatest rank: the sum over
+// the ranks of the difference of the cumulative shares. That of the class changes only at its
+// own values; between two of them that of the table, which rises, is summed up by its prefix.
 func (d *distribution) ordered(values []share) float64 {
-	if len(d.order) < 2 {
+	if len(d.rank) < 2 {
 		return 0
 	}
-	q, n := d.spread(values), sum(values)
-	cumulative, moved := 0.0, 0.0
-	for _, v := range d.order {
-		cumulative += q[v]/n - d.p[v]
-		moved += math.Abs(cumulative)
+	own := slices.Clone(values)
+	slices.SortFunc(own, func(a, b share) int { return cmp.Compare(d.rank[a.value], d.rank[b.value]) })
+	n, at, moved, from := sum(values), 0.0, 0.0, 0
+	for _, s := range own {
+		to := d.rank[s.value]
+		moved += d.between(from, to, at)
+		at, from = at+float64(s.n)/n, to
 	}
-	d.clear(values)
-	return moved / float64(len(d.order)-1)
+	moved += d.between(from, len(d.rank), at)
+	return moved / float64(len(d.rank)-1)
+}
+
+// between sums |at - cumulative share| over the ranks from, …, to-1.
+func (d *distribution) between(from, to int, at float64) float64 {
+	cross, _ := slices.BinarySearch(d.cumulative[from:to], at)
+	cross += from // the first rank at which the table's share is not smaller
+	low := float64(cross-from)*at - (d.prefix[cross] - d.prefix[from])
+	high := d.prefix[to] - d.prefix[cross] - float64(to-cross)*at
+	return max(0, low) + max(0, high)
+}
+
+// part is the share that a class has in a subtree.
+type part struct {
+	label uint32
+	share float64
 }
 
 // hierarchical is the earth mover's distance over a tree: mass that must pass a node at
-// height h costs h/H (Li et al. 2007, section 4.2).
+// height h costs h/H (Li et al. 2007, section 4.2). What a subtree has too much or too little
+// is its share in the class less its share in the table, so that only the nodes above the
+// class's own values need a look: all others just lack their share.
 func (d *distribution) hierarchical(values []share) float64 {
 	height := d.hierarchy.height()
-	if height == 0 {
-		return 0
+	n, moved := sum(values), 0.0
+	level := make([]part, len(values))
+	for i, s := range values {
+		level[i] = part{d.hierarchy.codes[0][s.value], float64(s.n) / n}
 	}
-	q, n := d.spread(values), sum(values)
-	surplus := d.scratch[1][:0]
-	for v := range d.p {
-		surplus = append(surplus, q[v]/n-d.p[v])
-	}
-	d.clear(values)
-	moved := 0.0
-	level := surplus
 	for h := 1; h <= height; h++ {
-		up, width := d.hierarchy.parents(h)
-		positive, negative := make([]float64, width), make([]float64, width)
-		for child, x := range level {
-			if x > 0 {
-				positive[up[child]] += x
-			} else {
-				negative[up[child]] -= x
+		up, _ := d.hierarchy.parents(h)
+		// In the order of parents, then labels: sums of the same numbers in the same order.
+		slices.SortFunc(level, func(a, b part) int {
+			return cmp.Or(cmp.Compare(up[a.label], up[b.label]), cmp.Compare(a.label, b.label))
+		})
+		above := level[:0:0]
+		for i := 0; i < len(level); {
+			parent, share, over, under, known := up[level[i].label], 0.0, 0.0, 0.0, 0.0
+			for ; i < len(level) && up[level[i].label] == parent; i++ {
+				q, p := level[i].share, d.mass[h-1][level[i].label]
+				share, known = share+q, known+p
+				over, under = over+max(0, q-p), under+max(0, p-q)
 			}
+			under += max(0, d.mass[h][parent]-known) // children that the class has nothing of
+			moved += float64(h) / float64(height) * min(over, under)
+			above = append(above, part{parent, share})
 		}
-		next := make([]float64, width)
-		for i := range next {
-			moved += float64(h) / float64(height) * min(positive[i], negative[i])
-			next[i] = positive[i] - negative[i]
-		}
-		level = next
+		level = above
 	}
-	for _, x := range level { // trees that share no root are as far apart as can be
-		if len(level) > 1 {
-			moved += max(0, x)
-		}
+	for _, p := range level { // trees that share no root are as far apart as can be
+		moved += max(0, p.share-d.mass[height][p.label])
 	}
 	return moved
-}
-
-// spread lays the class's counts out over all values; clear undoes it.
-func (d *distribution) spread(values []share) []float64 {
-	for _, s := range values {
-		d.scratch[0][s.value] = float64(s.n)
-	}
-	return d.scratch[0]
-}
-
-func (d *distribution) clear(values []share) {
-	for _, s := range values {
-		d.scratch[0][s.value] = 0
-	}
 }

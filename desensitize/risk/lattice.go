@@ -328,7 +328,7 @@ func (l *lattice) breaksSensitive(d *distribution, values []share) bool {
 	switch {
 	case d.hierarchy != nil:
 		t = d.hierarchical(values)
-	case d.order != nil:
+	case d.rank != nil:
 		t = d.ordered(values)
 	default:
 		t = d.equal(values)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 
@@ -127,6 +128,61 @@ func TestSensitiveFigures(t *testing.T) {
 	a, err = Assess(table, Options{C: 3})
 	require.NoError(t, err)
 	assert.Equal(t, 1, a.Sensitive[0].Recursive, "3 < 3·1 does not hold")
+}
+
+// TestDistancesAgainstTheDefinition compares the distances with the sums that define them.
+func TestDistancesAgainstTheDefinition(t *testing.T) {
+	table := population(t, 500, 9)
+	g := table.raw()
+	for i := range g.of { // coarser classes, so that they hold several values
+		g.of[i] %= 40
+	}
+	g.size, g.out = make([]int, 40), make([]bool, 40)
+	icd, err := Builtin("icd10")
+	require.NoError(t, err)
+	for column, h := range []Hierarchy{icd, nil} {
+		all := table.histogram(column, g)
+		d, err := table.distribution(column, all, h)
+		require.NoError(t, err)
+		perClass(all, func(_ uint32, values []share) {
+			q, n := make([]float64, len(d.p)), sum(values)
+			for _, s := range values {
+				q[s.value] = float64(s.n) / n
+			}
+			if h != nil {
+				assert.InDelta(t, treeDistance(d, q), d.hierarchical(values), 1e-9)
+				return
+			}
+			moved, difference := 0.0, 0.0
+			for _, v := range numericOrder(table.sensitive[column].values) {
+				difference += q[v] - d.p[v]
+				moved += math.Abs(difference)
+			}
+			assert.InDelta(t, moved/float64(len(q)-1), d.ordered(values), 1e-9)
+		})
+	}
+}
+
+// treeDistance moves the surplus of every node up to the root, node by node.
+func treeDistance(d *distribution, q []float64) float64 {
+	level, moved, height := make([]float64, len(q)), 0.0, d.hierarchy.height()
+	for v := range q {
+		level[d.hierarchy.codes[0][v]] += q[v] - d.p[v]
+	}
+	for h := 1; h <= height; h++ {
+		up, width := d.hierarchy.parents(h)
+		over, under := make([]float64, width), make([]float64, width)
+		for child, x := range level {
+			over[up[child]] += max(0, x)
+			under[up[child]] += max(0, -x)
+		}
+		level = make([]float64, width)
+		for i := range level {
+			moved += float64(h) / float64(height) * min(over[i], under[i])
+			level[i] = over[i] - under[i]
+		}
+	}
+	return moved
 }
 
 func TestCheckAndGrade(t *testing.T) {
