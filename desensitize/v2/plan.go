@@ -77,7 +77,6 @@ type plan struct {
 type planner struct {
 	rules []compiled
 	plans sync.Map // segment name → *plan
-	other sync.Map // the same for segments that no table has; bounded
 	count int
 	mu    sync.Mutex
 }

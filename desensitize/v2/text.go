@@ -9,6 +9,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/desensitize"
+	"github.com/emrbridge/emrbridge/desensitize/guard"
 )
 
 // plain resolves all escape sequences of a value (HL7 v2 chapter 2, §2.7). Those that lay text
@@ -52,32 +53,15 @@ func (r *run) sequence(body []byte) (string, bool) {
 	case len(body) == 0:
 		return "", false
 	case len(body) == 1:
-		switch body[0] {
-		case 'F':
-			return string(r.d.Field), true
-		case 'S':
-			return string(r.d.Component), true
-		case 'T':
-			return string(r.d.Subcomponent), true
-		case 'R':
-			return string(r.d.Repetition), true
-		case 'E':
-			return string(r.d.Escape), true
-		case 'P':
-			return strings.Trim(string(r.d.Truncation), "\x00"), true
-		case 'H', 'N':
+		if body[0] == 'H' || body[0] == 'N' {
 			return "", true
 		}
+		text := r.d.Unescape([]byte{r.d.Escape, body[0], r.d.Escape})
+		return string(text), len(text) == 1
 	case body[0] == '.':
-		if len(body) >= 3 && len(body) <= 8 && onlyOf(body[3:], "0123456789+-") {
-			switch string(body[1:3]) {
-			case "br", "sp", "ce":
-				return "\n", true
-			case "sk":
-				return " ", true
-			case "fi", "nf", "in", "ti":
-				return "", true
-			}
+		if len(body) >= 3 && len(body) <= 8 && guard.OnlyOf(body[3:], "0123456789+-") {
+			text, ok := layouts[string(body[1:3])]
+			return text, ok
 		}
 	case body[0] == 'X' || body[0] == 'x':
 		if text, err := hex.DecodeString(string(body[1:])); err == nil {
@@ -88,6 +72,9 @@ func (r *run) sequence(body []byte) (string, bool) {
 	}
 	return "", false
 }
+
+// layouts are the formatting commands of FT (HL7 v2 chapter 2, §2.7.7), as text.
+var layouts = map[string]string{"br": "\n", "sp": "\n", "ce": "\n", "sk": " ", "fi": "", "nf": "", "in": "", "ti": ""}
 
 // decoded is the text of hexadecimal data, in UTF-8 or, failing that, in GB 18030.
 func decoded(b []byte) string {

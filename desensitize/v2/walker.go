@@ -10,6 +10,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/desensitize"
+	"github.com/emrbridge/emrbridge/desensitize/guard"
 )
 
 // Errors of a walker, for errors.Is.
@@ -152,7 +153,7 @@ type run struct {
 	text    []byte // of the message
 	segment []byte // the line at hand
 	out     []byte
-	ids     map[string]struct{} // numbers and names of the people, as tokens
+	people  guard.People // their numbers and names, as tokens
 	tally   map[tallied]int
 	seen    map[cached]desensitize.Result
 	lines   map[int]scrubbed // texts of segments that were scrubbed together, by segment
@@ -175,14 +176,14 @@ func (r *run) begin(ctx context.Context, m *hl7.Message, text, subject []byte, k
 	r.d, r.text, r.out, r.err = m.Delimiters(), text, r.out[:0], nil
 	r.lines = nil
 	r.collect(m)
-	r.ids = tokensOf(r.session.Known())
+	r.people = guard.PeopleOf(r.session.Known())
 }
 
 // release clears what the run knows of a message.
 func (r *run) release() {
 	clear(r.out)
 	clear(r.tally)
-	r.session, r.report, r.text, r.segment, r.ids, r.lines = nil, nil, nil, nil, nil, nil
+	r.session, r.report, r.text, r.segment, r.people, r.lines = nil, nil, nil, nil, nil, nil
 	if len(r.seen) > maxCached {
 		clear(r.seen)
 	}
@@ -344,6 +345,9 @@ func (w *Walker) Batch(ctx context.Context, data, subject []byte, known *desensi
 	return out, nil
 }
 
+// wrappers are the segments that stand around messages (HL7 v2 chapter 2, §2.10.3).
+var wrappers = map[string]bool{"FHS": true, "BHS": true, "BTS": true, "FTS": true}
+
 // Wrapper de-identifies a segment that stands outside messages: FHS, BHS, BTS or FTS.
 func (w *Walker) Wrapper(ctx context.Context, raw []byte, report *desensitize.Report) ([]byte, error) {
 	text, cs, err := w.opts.Charset.Decode(raw)
@@ -352,7 +356,7 @@ func (w *Walker) Wrapper(ctx context.Context, raw []byte, report *desensitize.Re
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	line := bytes.TrimRight(text, "\r\n")
-	if len(line) < 3 || !strings.Contains("FHS BHS BTS FTS", string(line[:3])) {
+	if len(line) < 3 || !wrappers[string(line[:3])] {
 		return nil, fmt.Errorf("%w: not a segment around messages", ErrInput)
 	}
 	if len(line) == 3 {
