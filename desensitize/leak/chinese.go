@@ -86,10 +86,28 @@ func (v *view) value(i int) (at int, colon bool) {
 // announced notes a value of letters and digits. Pseudonyms have few digits among their
 // letters, numbers of hospitals mostly digits.
 func (v *view) announced(c cue, at int, note func(Type, int, int)) {
-	digits, end := 0, at
-	for ; end < len(v.tight) && end-at < 40 && isAlnum(v.tight[end].r); end++ {
+	digits, end := v.alnumRun(at)
+	n := end - at
+	if n < c.chars || digits < c.digits || c.digits > 0 && digits*2 < n || n < 2 {
+		return
+	}
+	start := int(v.tight[at].start)
+	first := string([]rune{v.tight[at].r, v.tight[at+1].r})
+	switch {
+	case c.typ == Phone && n == 11 && first[0] == '1' && first[1] < '3': // of no subscriber: a surrogate
+	case c.typ == IDCard && n >= 15 && !province(first): // of no province: a surrogate
+	case c.typ == WeChat && (!isLatin(v.tight[at].r) || start > 0 && v.text[start-1] == '['): // a label
+	default:
+		note(c.typ, start, int(v.tight[end-1].end))
+	}
+}
+
+// alnumRun passes letters and digits with at most one blank or hyphen between, and counts
+// the digits.
+func (v *view) alnumRun(at int) (digits, end int) {
+	for end = at; end < len(v.tight) && end-at < 40 && isAlnum(v.tight[end].r); end++ {
 		if end > at && !v.tight[end].joined {
-			if gap := v.text[v.tight[end-1].end:v.tight[end].start]; len(gap) > 1 || !strings.Contains("-_ ", gap) {
+			if gap := v.text[v.tight[end-1].end:v.tight[end].start]; gap != "-" && gap != "_" && gap != " " {
 				break
 			}
 		}
@@ -97,20 +115,7 @@ func (v *view) announced(c cue, at int, note func(Type, int, int)) {
 			digits++
 		}
 	}
-	n := end - at
-	if n < c.chars || digits < c.digits || c.digits > 0 && digits*2 < n || n == 0 {
-		return
-	}
-	if c.typ == Phone && n == 11 && v.tight[at].r == '1' && v.tight[at+1].r < '3' {
-		return // of no subscriber: a surrogate
-	}
-	if c.typ == IDCard && n >= 15 && !province(string([]rune{v.tight[at].r, v.tight[at+1].r})) {
-		return // of no province: a surrogate
-	}
-	if c.typ == WeChat && !isLatin(v.tight[at].r) {
-		return
-	}
-	note(c.typ, int(v.tight[at].start), int(v.tight[end-1].end))
+	return digits, end
 }
 
 // notNames are words that begin like a name and follow a cue.
@@ -125,23 +130,9 @@ var notNames = words(`陈述 高热 高烧 安静 黄疸 黄染 方便 常规 �
 // something that is not part of a name. Without a colon before it the family name must not
 // begin ordinary words.
 func (v *view) named(i int, colon bool, note func(Type, int, int)) {
-	if i >= len(v.tight) || !isHan(v.tight[i].r) {
-		return
-	}
-	run := 0
-	for i+run < len(v.tight) && run < 6 && isHanR(v.tight[i+run].r) && (run == 0 || v.tight[i+run].joined) {
-		run++
-	}
-	if run < 2 {
-		return
-	}
-	family := 1
-	if run >= 3 && compound[string([]rune{v.tight[i].r, v.tight[i+1].r})] {
-		family = 2
-	} else if r := v.tight[i].r; !families[r] || doubtful[r] && !colon {
-		return
-	}
-	if notNames[string([]rune{v.tight[i].r, v.tight[i+1].r})] {
+	run := v.hanRun(i)
+	family := v.familyAt(i, run, colon)
+	if family == 0 {
 		return
 	}
 	for _, given := range []int{2, 1} {
@@ -149,7 +140,8 @@ func (v *view) named(i int, colon bool, note func(Type, int, int)) {
 		if n > run || n < run && !ends[v.tight[i+n].r] {
 			continue
 		}
-		if last := v.tight[i+n-1].r; last == '某' || v.tight[i+family].r == '某' || given == 1 && ends[last] && last != '子' {
+		last := v.tight[i+n-1].r
+		if last == '某' || v.tight[i+family].r == '某' || given == 1 && ends[last] {
 			continue
 		}
 		note(Name, int(v.tight[i].start), int(v.tight[i+n-1].end))
@@ -157,8 +149,34 @@ func (v *view) named(i int, colon bool, note func(Type, int, int)) {
 	}
 }
 
+// hanRun counts the characters from i on that stand together, six at most.
+func (v *view) hanRun(i int) int {
+	run := 0
+	for i+run < len(v.tight) && run < 6 && isHanR(v.tight[i+run].r) && (run == 0 || v.tight[i+run].joined) {
+		run++
+	}
+	return run
+}
+
+// familyAt returns how long the family name at i is, 0 if there is none.
+func (v *view) familyAt(i, run int, colon bool) int {
+	if run < 2 {
+		return 0
+	}
+	first, pair := v.tight[i].r, string([]rune{v.tight[i].r, v.tight[i+1].r})
+	switch {
+	case notNames[pair]:
+		return 0
+	case run >= 3 && compound[pair]:
+		return 2
+	case families[first] && (colon || !doubtful[first]):
+		return 1
+	}
+	return 0
+}
+
 // ends are characters that follow a name without a separator.
-var ends = letters(`男女性年因于系主护医医先女诉述称已在的与和及之为是签电联入出住今昨前现`)
+var ends = letters(`男女性年因于系护医先诉述称已在的与和及之为是签电联入出住今昨前现`)
 
 const plateProvinces = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 
@@ -183,13 +201,10 @@ var vague = []string{"当地", "外地", "上级", "本地", "附近", "某", "�
 
 // hospital notes the name of one hospital: a place or a saint before what kind it is.
 func (v *view) hospital(i int, note func(Type, int, int)) {
-	if v.tight[i].r != '医' && v.tight[i].r != '保' && v.tight[i].r != '卫' {
-		return
-	}
 	end := 0
 	for _, kind := range []string{"医院", "保健院", "卫生院"} {
 		if v.has(i, kind) {
-			end = i + len([]rune(kind))
+			end = i + utf8.RuneCountInString(kind)
 		}
 	}
 	if end == 0 {
@@ -203,20 +218,29 @@ func (v *view) hospital(i int, note func(Type, int, int)) {
 	for _, u := range v.tight[start:i] {
 		head = append(head, u.r)
 	}
-	name := string(head)
-	for _, kind := range []string{"人民", "中医", "中心", "中西医结合", "附属", "妇幼", "妇幼保健", "妇产", "儿童", "肿瘤", "口腔", "胸科", "眼科", "精神", "第一", "第二", "第三", "第四", "第五", "第六", "第七", "第八", "第九", "职工", "康复"} {
+	if namesHospital(string(head)) {
+		note(Hospital, int(v.tight[start].start), int(v.tight[end-1].end))
+	}
+}
+
+// hospitalKinds say what kind of hospital it is.
+var hospitalKinds = strings.Fields("人民 中医 中心 中西医结合 附属 妇幼 妇幼保健 妇产 儿童 肿瘤 口腔 胸科 眼科 精神 第一 第二 第三 第四 第五 第六 第七 第八 第九 职工 康复")
+
+// namesHospital reports that the characters before 医院 name one.
+func namesHospital(head string) bool {
+	name := head
+	for _, kind := range hospitalKinds {
 		name = strings.TrimSuffix(name, kind)
 	}
-	known := name != string(head) || strings.ContainsAny(name, "市省县区州") || strings.HasSuffix(name, "大学")
-	if len([]rune(name)) < 2 || !known {
-		return
+	if utf8.RuneCountInString(name) < 2 || name == head && !strings.ContainsAny(name, "市省县区州") && !strings.HasSuffix(name, "大学") {
+		return false
 	}
 	for _, w := range vague {
 		if strings.HasSuffix(name, w) {
-			return
+			return false
 		}
 	}
-	note(Hospital, int(v.tight[start].start), int(v.tight[end-1].end))
+	return true
 }
 
 var streets = letters("路街巷弄道村组幢栋元")
@@ -225,8 +249,10 @@ var streets = letters("路街巷弄道村组幢栋元")
 // room.
 func (v *view) addresses(note func(Type, int, int)) {
 	for i := 1; i < len(v.tight); i++ {
-		r := v.tight[i].r
-		if !isHan(r) || !streets[r] || !isHan(v.tight[i-1].r) && !isDigit(v.tight[i-1].r) {
+		if r := v.tight[i].r; !isHan(r) || !streets[r] {
+			continue
+		}
+		if before := v.tight[i-1].r; !isHan(before) && !isDigit(before) {
 			continue
 		}
 		at := i + 1
@@ -260,7 +286,7 @@ func addressEnd(v *view, i, at int) bool {
 	case '村':
 		return strings.ContainsRune("组号队社", after)
 	case '幢', '栋', '元', '组':
-		return (after == '室' || after == '号' || v.has(at, "单元")) && !(v.tight[i].r == '元' && v.tight[i-1].r != '单')
+		return (after == '室' || after == '号' || v.has(at, "单元")) && (v.tight[i].r != '元' || v.tight[i-1].r == '单')
 	}
 	return false
 }

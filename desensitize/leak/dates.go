@@ -26,9 +26,9 @@ func datesOf(v *view) iter.Seq[dateAt] {
 			var found []day
 			end := i
 			switch {
-			case isDigit(r) && !(inWord && isDigit(v.tight[i-1].r)):
+			case isDigit(r) && (!inWord || !isDigit(v.tight[i-1].r)):
 				found, end = v.numericDate(i)
-			case isLatin(r) && !(inWord && isLatin(v.tight[i-1].r)):
+			case isLatin(r) && (!inWord || !isLatin(v.tight[i-1].r)):
 				found, end = v.monthFirst(i)
 			}
 			for _, d := range found {

@@ -25,6 +25,37 @@ func (v *view) english(note func(Type, int, int)) {
 		}
 		i = end
 	}
+	v.street(note)
+}
+
+// streetKinds end the name of a street.
+var streetKinds = words(`street st avenue ave road rd drive lane ln boulevard blvd court ct terrace parkway pkwy highway hwy`)
+
+// street notes "123 Main Street": a number, words with capitals, what kind of street it is.
+func (v *view) street(note func(Type, int, int)) {
+	text := v.text
+	for i := 0; i < len(text); i++ {
+		if !isDigit(rune(text[i])) || i > 0 && (word(text[i-1]) || text[i-1] == '.' || text[i-1] == '-') {
+			continue
+		}
+		end := i
+		for end < len(text) && isDigit(rune(text[end])) {
+			end++
+		}
+		number := i
+		i = end
+		if end-number > 5 {
+			continue
+		}
+		for n, at := 0, end+1; n < 4 && at < len(text) && text[at-1] == ' ' && upper(text, at); n++ {
+			stop := wordEnd(text, at)
+			if n > 0 && streetKinds[strings.ToLower(text[at:stop])] {
+				note(Address, number, stop)
+				break
+			}
+			at = stop + 1
+		}
+	}
 }
 
 // honorific are titles that stand before a family name.

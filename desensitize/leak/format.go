@@ -130,9 +130,9 @@ func lines(findings []Finding, text string) {
 // together: a name is written in several.
 func (s *search) hl7(path, text string, depth int) {
 	field, rep, esc := "|", "~", byte('\\')
-	if i := strings.Index(text, "MSH"); i >= 0 && len(text) >= i+8 && text[i+3] < utf8.RuneSelf && text[i+3] >= ' ' {
+	if i := strings.Index(text, "MSH"); i >= 0 && len(text) >= i+8 && printable(text[i+3]) {
 		field = text[i+3 : i+4]
-		if text[i+5] < utf8.RuneSelf && text[i+6] < utf8.RuneSelf && text[i+5] >= ' ' && text[i+6] >= ' ' {
+		if printable(text[i+5]) && printable(text[i+6]) {
 			rep, esc = text[i+5:i+6], text[i+6]
 		}
 	}
@@ -140,30 +140,36 @@ func (s *search) hl7(path, text string, depth int) {
 	for segment := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' || r == '\x0b' || r == '\x1c' }) {
 		fields := strings.Split(segment, field)
 		name := fields[0]
-		counts[name]++
-		if len(name) > 16 || len(name) < 3 {
+		if len(name) > 16 || len(name) < 3 || safe(name) == "?" {
 			s.part(join(path, "segment"), name, free, depth)
 			name = "?"
 		}
-		place := fmt.Sprintf("%s[%d]", name, counts[name])
-		offset := 0
-		if name == "MSH" || name == "FHS" || name == "BHS" {
-			offset = 1
+		counts[name]++
+		s.segment(join(path, fmt.Sprintf("%s[%d]", name, counts[name])), fields, rep, esc, depth)
+		if s.done() {
+			return
 		}
-		for i, value := range fields[1:] {
-			if offset == 1 && i == 0 {
-				continue
+	}
+}
+
+func printable(c byte) bool { return c > ' ' && c < utf8.RuneSelf }
+
+// segment looks at the fields of one segment. In headers, the separator is the first field.
+func (s *search) segment(path string, fields []string, rep string, esc byte, depth int) {
+	offset := 0
+	if name := fields[0]; name == "MSH" || name == "FHS" || name == "BHS" {
+		offset = 1
+	}
+	for i, value := range fields[1:] {
+		if offset == 1 && i == 0 {
+			continue
+		}
+		for n, r := range strings.Split(value, rep) {
+			where := fmt.Sprintf("%s-%d", path, i+1+offset)
+			if n > 0 {
+				where += fmt.Sprintf("[%d]", n+1)
 			}
-			for n, r := range strings.Split(value, rep) {
-				where := fmt.Sprintf("%s-%d", place, i+1+offset)
-				if n > 0 {
-					where += fmt.Sprintf("[%d]", n+1)
-				}
-				s.part(join(path, where), unescapeHL7(r, esc), free, depth)
-			}
-			if s.done() {
-				return
-			}
+			s.part(where, unescapeHL7(r, esc), free, depth)
 		}
 	}
 }
@@ -195,24 +201,33 @@ func unescapeHL7(s string, esc byte) string {
 			b.WriteByte(esc)
 			continue
 		}
-		code := s[:end]
+		b.WriteString(escapeText(s[:end]))
 		s = s[end+1:]
-		switch {
-		case code == "":
-		case code[0] == 'X' || code[0] == 'C' || code[0] == 'M':
-			b.WriteString(decode(unhex(code[1:])))
-		case strings.Contains("FSTREP", code):
-			b.WriteString(map[string]string{"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "P": "#"}[code])
-		case strings.HasPrefix(code, ".br"), strings.HasPrefix(code, ".sp"), strings.HasPrefix(code, ".ce"):
-			b.WriteByte('\n')
-		case code[0] == '.' || code == "H" || code == "N" || code[0] == 'Z':
-			if code[0] == 'Z' {
-				b.WriteString(code[1:])
-			}
-		default:
-			b.WriteString(code)
-		}
 	}
+}
+
+var delimiterEscapes = map[string]string{"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "P": "#", "": ""}
+
+// escapeText is the text that one escape stands for.
+func escapeText(code string) string {
+	if s, ok := delimiterEscapes[code]; ok {
+		return s
+	}
+	switch code[0] {
+	case 'X', 'C', 'M':
+		return decode(unhex(code[1:]))
+	case 'Z':
+		return code[1:]
+	case '.':
+		if strings.HasPrefix(code, ".br") || strings.HasPrefix(code, ".sp") || strings.HasPrefix(code, ".ce") {
+			return "\n"
+		}
+		return ""
+	}
+	if code == "H" || code == "N" {
+		return ""
+	}
+	return code
 }
 
 // roles of JSON members by name; all others hold text.
@@ -309,7 +324,7 @@ func (j *jsonPath) name() string {
 
 // safe keeps a member name only if it is an identifier: others might hold content.
 func safe(name string) string {
-	if len(name) <= 64 && strings.IndexFunc(name, func(r rune) bool { return !(isAlnum(r) || r >= 'A' && r <= 'Z' || r == '_') }) < 0 {
+	if len(name) <= 64 && strings.IndexFunc(name, func(r rune) bool { return !isAlnum(r) && (r < 'A' || r > 'Z') && r != '_' }) < 0 {
 		return name
 	}
 	return "?"

@@ -253,10 +253,12 @@ func (c *Compiled) address(v string) {
 			cut = i + 1
 		}
 	}
-	if cut == 0 || len(runes)-cut >= 4 {
-		c.put(string(runes), Address, true, false)
+	rest := runes[cut:]
+	if !precise(rest) { // a county or a town, which policies let through
+		return
 	}
-	if rest := runes[cut:]; cut > 0 && len(rest) >= 4 {
+	c.put(string(runes), Address, true, false)
+	if cut > 0 && len(rest) >= 4 {
 		c.put(string(rest), Address, true, false)
 	}
 	for i := cut; i < len(runes); i++ { // 中山路321号
@@ -265,6 +267,14 @@ func (c *Compiled) address(v string) {
 			break
 		}
 	}
+}
+
+// precise reports an address that goes on below the town: digits, streets, villages, or
+// words in Latin letters.
+func precise(rest []rune) bool {
+	return slices.ContainsFunc(rest, func(r rune) bool {
+		return isDigit(r) || isLatin(r) || strings.ContainsRune("路街巷弄村号组幢室栋道园苑屯庄里坊湾", r)
+	})
 }
 
 func (c *Compiled) date(v string) {

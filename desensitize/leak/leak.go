@@ -127,7 +127,13 @@ func Count(findings []Finding) map[Type]int {
 // known may be nil. It returns the findings in the order of their position, and the error
 // of ctx if that ended first.
 func (g *Gate) Check(ctx context.Context, f Format, data []byte, known *Compiled) ([]Finding, error) {
-	s := &search{gate: g, ctx: ctx, known: known, seen: map[Finding]bool{}}
+	return g.Examine(ctx, f, data, known, nil)
+}
+
+// Examine is Check for a caller that repairs what is found: see gets the values, which are
+// identifiers and must go nowhere else. see may be nil.
+func (g *Gate) Examine(ctx context.Context, f Format, data []byte, known *Compiled, see func(t Type, value string)) ([]Finding, error) {
+	s := &search{gate: g, ctx: ctx, known: known, see: see, seen: map[Finding]bool{}}
 	if f == "" {
 		f = Detect(data)
 	}
@@ -152,6 +158,7 @@ type search struct {
 	gate     *Gate
 	ctx      context.Context
 	known    *Compiled
+	see      func(Type, string)
 	findings []ordered
 	seen     map[Finding]bool
 	pieces   int
@@ -192,6 +199,9 @@ func (s *search) add(f Finding, value string) {
 		return
 	}
 	s.seen[key] = true
+	if s.see != nil && value != "" {
+		s.see(f.Type, value)
+	}
 	s.findings = append(s.findings, ordered{f, s.pieces})
 }
 

@@ -105,6 +105,8 @@ func (c *Compiled) person(v string) {
 	c.latin(v)
 }
 
+// chinese adds a name in characters: whole, its long parts if it has a dot in it, else its
+// other orders, with titles and with 某.
 func (c *Compiled) chinese(v string, name []rune) {
 	if len(name) < 2 || len(name) > 30 {
 		return
@@ -118,12 +120,17 @@ func (c *Compiled) chinese(v string, name []rune) {
 		}
 		return
 	}
-	if len(name) > 4 {
-		return
+	if len(name) <= 4 {
+		family, given := split(name)
+		c.orders(family, given)
+		c.pinyin(family, given)
 	}
-	family, given := split(name)
-	if len(name) >= 3 {
-		reversed := slices.Clone(name)
+}
+
+// orders adds a name backwards, family name last, as 王某 and 王先生, as 老王.
+func (c *Compiled) orders(family, given []rune) {
+	if len(family)+len(given) >= 3 {
+		reversed := slices.Concat(family, given)
 		slices.Reverse(reversed)
 		c.put(string(reversed), Name, false, true)
 		c.put(string(given)+string(family), Name, false, true)
@@ -138,7 +145,6 @@ func (c *Compiled) chinese(v string, name []rune) {
 			c.put(before+string(family), Name, false, false)
 		}
 	}
-	c.pinyin(family, given)
 }
 
 // wordAfter are ordinary words that look like a familiar address.

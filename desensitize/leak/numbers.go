@@ -54,9 +54,7 @@ func numberType(n number) Type {
 	switch {
 	case validResident(d), len(n.groups) == 1 && validOldResident(d):
 		return IDCard
-	case mobile(d), mobile(strings.TrimPrefix(d, "86")) && len(d) == 13, mobile(strings.TrimPrefix(d, "0086")) && len(d) == 15:
-		return Phone
-	case landline(n):
+	case mobile(strings.TrimPrefix(strings.TrimPrefix(d, "00"), "86")) && phoneGroups(n), landline(n), american(n):
 		return Phone
 	case validCard(n):
 		return BankCard
@@ -100,6 +98,34 @@ func atoi(s string) int {
 	return n
 }
 
+// phoneGroups reports groups in which people write a mobile number: whole, 3-4-4, 3-8, or
+// every digit apart, the country code apart as well.
+func phoneGroups(n number) bool {
+	groups := n.groups
+	if len(groups) > 1 && len(groups) < 11 && (groups[0] == 2 || groups[0] == 4 && len(n.digits) == 15) && len(n.digits) > 11 {
+		groups = groups[1:]
+	}
+	switch len(groups) {
+	case 1, 11, 13:
+		return true
+	case 2:
+		return groups[0] == 3 || groups[0] == 7
+	case 3:
+		return groups[0] == 3 && groups[1] == 4 || groups[0] == 4 && groups[1] == 4 || groups[0] == 4 && groups[1] == 3
+	}
+	return false
+}
+
+// american checks a number of the North American plan in groups of 3-3-4. The area code 555
+// is of no subscriber.
+func american(n number) bool {
+	g, d := n.groups, n.digits
+	if len(g) == 4 && g[0] == 1 && d[0] == '1' {
+		g, d = g[1:], d[1:]
+	}
+	return len(g) == 3 && g[0] == 3 && g[1] == 3 && g[2] == 4 && d[0] >= '2' && d[3] >= '2' && d[:3] != "555"
+}
+
 // mobile checks the segments that are assigned to public mobile networks: 13 to 19. Numbers
 // that begin with 10, 11 or 12 are of no subscriber.
 func mobile(d string) bool {
@@ -126,12 +152,7 @@ func landline(n number) bool {
 // validCard checks the issuer, the length and the Luhn digit (ISO/IEC 7812-1) of a bank card.
 func validCard(n number) bool {
 	d := n.digits
-	if len(d) < 15 || len(d) > 19 {
-		return false
-	}
-	issuer := strings.HasPrefix(d, "62") || len(d) == 16 && (d[0] == '4' || d[0] == '5' && d[1] >= '1' && d[1] <= '5' || strings.HasPrefix(d, "35")) ||
-		len(d) == 15 && (strings.HasPrefix(d, "34") || strings.HasPrefix(d, "37")) || len(d) == 19 && strings.HasPrefix(d, "9558")
-	if !issuer {
+	if !issued(d) {
 		return false
 	}
 	sum := 0
@@ -147,10 +168,24 @@ func validCard(n number) bool {
 	return sum%10 == 0
 }
 
+// issued reports the beginning and length of cards in use.
+func issued(d string) bool {
+	switch len(d) {
+	case 15:
+		return d[:2] == "34" || d[:2] == "37"
+	case 16:
+		return d[:2] == "62" || d[0] == '4' || d[0] == '5' && d[1] >= '1' && d[1] <= '5' || d[:2] == "35"
+	case 17, 18, 19:
+		return d[:2] == "62" || d[:4] == "9558"
+	}
+	return false
+}
+
 // ssn checks the form of a social security number of the United States: 3-2-4, none of the
 // blocks that are never issued.
 func ssn(v *view, n number) bool {
-	if len(n.groups) != 3 || n.groups[0] != 3 || n.groups[1] != 2 || n.groups[2] != 4 || !strings.Contains(v.text[n.start:n.end], "-") {
+	g := n.groups
+	if len(g) != 3 || g[0] != 3 || g[1] != 2 || g[2] != 4 || !strings.Contains(v.text[n.start:n.end], "-") {
 		return false
 	}
 	return n.digits[:3] != "000" && n.digits[:3] != "666" && n.digits[0] != '9' && n.digits[3:5] != "00" && n.digits[5:] != "0000"

@@ -187,7 +187,7 @@ func (s *search) packed(path, text string, depth int) {
 	run, words := 0, 0 // start of the words that follow each other, and how many they are
 	for i := 0; i < len(text) && !s.done(); {
 		if !packing[text[i]] {
-			if text[i] != '\n' && text[i] != '\r' {
+			if !lineEnd(text, i) {
 				words = 0
 			}
 			i++
@@ -204,12 +204,15 @@ func (s *search) packed(path, text string, depth int) {
 		if end-i >= 12 {
 			s.word(path, text[i:end], depth)
 		}
-		if last := end == len(text) || text[end] != '\n' && text[end] != '\r' || strings.TrimLeft(text[end:], "\r\n") == ""; last && words > 1 && end-run >= 24 {
+		last := !lineEnd(text, end) || strings.TrimLeft(text[end:], "\r\n") == ""
+		if last && words > 1 && end-run >= 24 {
 			s.word(path, strings.Join(strings.Fields(text[run:end]), ""), depth)
 		}
 		i = end
 	}
 }
+
+func lineEnd(text string, i int) bool { return i < len(text) && (text[i] == '\n' || text[i] == '\r') }
 
 // packing are the characters of base64 in both alphabets.
 var packing = func() (out [256]bool) {

@@ -59,14 +59,28 @@ func normal(r rune) rune {
 		return normal(r - 0xFEE0)
 	case r == 0x3000 || r == 0xA0:
 		return ' '
-	case r >= 0x200B && r <= 0x200F, r == 0xFEFF, r == 0xAD, r >= 0x2060 && r <= 0x2064, r >= 0x202A && r <= 0x202E, r >= 0x300 && r <= 0x36F, r >= 0xFE00 && r <= 0xFE0F:
+	case r >= 0x2E80 && r < 0x2FE0:
+		return radical(r)
+	case unicode.In(r, invisible):
 		return 0
+	}
+	return unusual(r)
+}
+
+// invisible are characters without a width: joiners, marks of direction, accents that are
+// written apart, variation selectors, soft hyphens.
+var invisible = &unicode.RangeTable{R16: []unicode.Range16{
+	{Lo: 0xAD, Hi: 0xAD, Stride: 1}, {Lo: 0x300, Hi: 0x36F, Stride: 1}, {Lo: 0x200B, Hi: 0x200F, Stride: 1}, {Lo: 0x202A, Hi: 0x202E, Stride: 1},
+	{Lo: 0x2060, Hi: 0x2064, Stride: 1}, {Lo: 0xFE00, Hi: 0xFE0F, Stride: 1}, {Lo: 0xFEFF, Hi: 0xFEFF, Stride: 1},
+}, LatinOffset: 1}
+
+// unusual folds digits in circles and in other typefaces, and letters with accents.
+func unusual(r rune) rune {
+	switch {
 	case r >= 0x2460 && r <= 0x2468:
 		return r - 0x2460 + '1' // ① …
 	case r >= 0x1D7CE && r <= 0x1D7FF:
 		return '0' + (r-0x1D7CE)%10
-	case r >= 0x2E80 && r < 0x2FE0:
-		return radical(r)
 	case r > 0x2E7F:
 		return r
 	}
