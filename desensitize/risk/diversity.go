@@ -85,11 +85,11 @@ func (d *distribution) rankBy(order []uint32) {
 	}
 	d.rank, d.cumulative = make([]int, len(order)), make([]float64, len(order))
 	d.prefix = make([]float64, len(order)+1)
-	sum := 0.0
+	reached := 0.0
 	for i, v := range order {
-		sum += d.p[v]
-		d.rank[v], d.cumulative[i] = i, sum
-		d.prefix[i+1] = d.prefix[i] + sum
+		reached += d.p[v]
+		d.rank[v], d.cumulative[i] = i, reached
+		d.prefix[i+1] = d.prefix[i] + reached
 	}
 }
 
@@ -266,15 +266,15 @@ func (d *distribution) hierarchical(values []share) float64 {
 		})
 		above := level[:0:0]
 		for i := 0; i < len(level); {
-			parent, share, over, under, known := up[level[i].label], 0.0, 0.0, 0.0, 0.0
+			parent, in, over, under, known := up[level[i].label], 0.0, 0.0, 0.0, 0.0
 			for ; i < len(level) && up[level[i].label] == parent; i++ {
 				q, p := level[i].share, d.mass[h-1][level[i].label]
-				share, known = share+q, known+p
+				in, known = in+q, known+p
 				over, under = over+max(0, q-p), under+max(0, p-q)
 			}
 			under += max(0, d.mass[h][parent]-known) // children that the class has nothing of
 			moved += float64(h) / float64(height) * min(over, under)
-			above = append(above, part{parent, share})
+			above = append(above, part{parent, in})
 		}
 		level = above
 	}
