@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
@@ -35,8 +36,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// CSV reads a table of separated values (RFC 4180) row by row: UTF-8 or GB 18030, told apart
-// by the beginning of the file, comma, semicolon, tab or bar between the cells, told apart by
+// CSV reads a table of separated values (RFC 4180) row by row: UTF-8, GB 18030 or UTF-16, told
+// apart by the beginning of the file, comma, semicolon, tab or bar between the cells, told apart by
 // the header row. Memory does not grow with the file.
 type CSV struct {
 	Header []string // names of the columns, without white space around them
@@ -72,6 +73,9 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// utf16 is what spreadsheets call Unicode text; its first character tells the byte order.
+var utf16 = unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)
+
 // sniff is how much of the beginning tells encoding and separator.
 const sniff = 64 << 10
 
@@ -88,6 +92,9 @@ func NewCSV(ctx context.Context, r io.Reader, l Limits) (*CSV, error) {
 	case bytes.HasPrefix(start, []byte("\xEF\xBB\xBF")):
 		_, _ = head.Discard(3)
 		start = start[3:]
+	case bytes.HasPrefix(start, []byte("\xFF\xFE")), bytes.HasPrefix(start, []byte("\xFE\xFF")):
+		text = transform.NewReader(head, utf16.NewDecoder())
+		start, _ = utf16.NewDecoder().Bytes(start[:len(start)&^1])
 	case !validUTF8(start):
 		text = transform.NewReader(head, simplifiedchinese.GB18030.NewDecoder())
 		// The second byte of a Chinese character can equal a bar.

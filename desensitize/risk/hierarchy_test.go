@@ -2,6 +2,7 @@ package risk
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -108,6 +109,19 @@ func TestDetect(t *testing.T) {
 		assert.Equal(t, want[i], table.Detect(column), column)
 	}
 	assert.Equal(t, "category", table.Detect("none"))
+
+	var b strings.Builder
+	b.WriteString("language,patientAge,cost,few\n")
+	for i := range 50 {
+		fmt.Fprintf(&b, "%d,%d,%d,%d\n", i%3, i, 1000*i, i%2)
+	}
+	table = readTable(t, b.String(), Schema{Quasi: []string{"language", "patientAge", "cost", "few"}})
+	assert.Equal(t, "category", table.Detect("language"))
+	assert.Equal(t, "age", table.Detect("patientAge"))
+	assert.Equal(t, "number:2000", table.Detect("cost"))
+	assert.Equal(t, "category", table.Detect("few"))
+	_, err := Builtin(table.Detect("cost"))
+	assert.NoError(t, err)
 }
 
 // FuzzBuiltinNests: whatever two values are, once a level joins them no higher one parts them.

@@ -118,6 +118,30 @@ func TestProposeCountsPersons(t *testing.T) {
 	assert.Equal(t, 10, p.After.K)
 }
 
+// TestProposeIsExactOverPersons: the same with several rows for a person.
+func TestProposeIsExactOverPersons(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	table, err := NewTable(Schema{Quasi: []string{"age", "admitted"}, Sensitive: []string{"diagnosis"}, Subject: "pid"})
+	require.NoError(t, err)
+	for i := range 120 {
+		age := 20 + r.IntN(70)
+		for range 1 + r.IntN(5) {
+			row := []string{fmt.Sprint(age), fmt.Sprintf("2026-%02d-%02d", 1+r.IntN(12), 1+r.IntN(28))}
+			require.NoError(t, table.Add(row, []string{fmt.Sprintf("I%d", 10+r.IntN(5))}, fmt.Sprint(i)))
+		}
+	}
+	h := typed(t, map[string]string{"age": "age", "admitted": "date"})
+	for _, th := range []Thresholds{{K: 6}, {K: 6, Suppressed: 0.1}, {K: 3, L: 3, Suppressed: 0.05}} {
+		goal := Goal{Thresholds: th}
+		p, err := Propose(context.Background(), table, h, goal)
+		require.NoError(t, err)
+		assert.True(t, p.Exact)
+		assert.Equal(t, everyNode(t, table, h, goal), p.Cost)
+		assert.GreaterOrEqual(t, p.After.K, th.K)
+		assert.Equal(t, 120, table.Persons())
+	}
+}
+
 func TestSuppressedRowsAreThoseBelowK(t *testing.T) {
 	table := population(t, 2000, 3)
 	p, err := Propose(context.Background(), table, typed(t, populationTypes),

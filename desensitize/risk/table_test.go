@@ -13,14 +13,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 )
 
 func TestCSVFindsEncodingAndSeparator(t *testing.T) {
 	utf := "年龄;性别;诊断\n34;男;\"高血压;2级\"\n45;女;糖尿病\n"
 	gb, err := simplifiedchinese.GB18030.NewEncoder().String(utf)
 	require.NoError(t, err)
+	wide, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String(utf)
+	require.NoError(t, err)
 	for name, text := range map[string]string{
-		"utf-8": utf, "bom": "\xEF\xBB\xBF" + utf, "gb18030": gb, "crlf": strings.ReplaceAll(utf, "\n", "\r\n"),
+		"utf-8": utf, "utf-16": wide, "bom": "\xEF\xBB\xBF" + utf, "gb18030": gb, "crlf": strings.ReplaceAll(utf, "\n", "\r\n"),
 		"comma": "年龄,性别,诊断\n34,男,\"高血压;2级\"\n45,女,糖尿病\n", "tab": "年龄\t性别\t诊断\n34\t男\t高血压;2级\n45\t女\t糖尿病\n",
 		"spaces": " 年龄 , 性别,诊断\n 34 ,男,高血压;2级\n45 ,女, 糖尿病\n",
 	} {
