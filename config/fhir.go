@@ -24,6 +24,8 @@ type FHIR struct {
 	Identifiers    []FHIRIdentifier `yaml:"identifiers"`
 	// SubscriptionHosts may be called by subscriptions; none takes no subscription.
 	SubscriptionHosts []string `yaml:"subscription_hosts"`
+	// SubscriptionCA certifies those hosts; empty: the authorities that the machine knows.
+	SubscriptionCA string `yaml:"subscription_ca"`
 }
 
 // OIDC names the issuer of bearer tokens.
@@ -50,7 +52,7 @@ func defaultFHIR() FHIR {
 }
 
 func (f *FHIR) completePaths(absolute func(string) string) {
-	for _, p := range []*string{&f.TLS.Cert, &f.TLS.Key, &f.TLS.ClientCA} {
+	for _, p := range []*string{&f.TLS.Cert, &f.TLS.Key, &f.TLS.ClientCA, &f.SubscriptionCA} {
 		if *p != "" {
 			*p = absolute(*p)
 		}
@@ -74,6 +76,9 @@ func (f FHIR) check(k *checker) {
 	k.address("fhir.addr", f.Addr)
 	if u, err := url.Parse(f.BaseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		k.add("fhir.base_url", "%q is no http or https address", f.BaseURL)
+	}
+	if f.SubscriptionCA != "" {
+		k.file("fhir.subscription_ca", f.SubscriptionCA, false)
 	}
 	if f.TLS.Enabled() {
 		k.file("fhir.tls.cert", f.TLS.Cert, false)

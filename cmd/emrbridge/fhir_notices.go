@@ -63,6 +63,10 @@ func (s *site) newFHIRNotices(ctx context.Context, group *errgroup.Group, outcom
 	if len(c.SubscriptionHosts) == 0 {
 		return nil, nil
 	}
+	roots, err := certPool(c.SubscriptionCA)
+	if err != nil {
+		return nil, err
+	}
 	results := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emrbridge_fhir_notifications_total",
 		Help: "Notifications of FHIR subscriptions by event and result: delivered, refused, failed, dropped, stopped."}, []string{"event", "result"})
 	if err := s.metrics.Register(results); err != nil {
@@ -70,7 +74,7 @@ func (s *site) newFHIRNotices(ctx context.Context, group *errgroup.Group, outcom
 	}
 	told := func(e subscription.Event, r subscription.Result) { results.WithLabelValues(string(e), string(r)).Inc() }
 	n := &fhirNotices{
-		desk:  subscription.NewDesk(subscription.DeskConfig{BaseURL: c.BaseURL, Observe: told}),
+		desk:  subscription.NewDesk(subscription.DeskConfig{BaseURL: c.BaseURL, Roots: roots, Observe: told}),
 		rules: subscription.Rules{Hosts: c.SubscriptionHosts}, outcomes: outcomes, log: s.log.With("part", "fhir"), told: told,
 		run: ctx, group: group, watches: make(chan struct{}, mostWatched), changed: make(chan struct{}, 1),
 	}

@@ -3,6 +3,7 @@ package subscription
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,11 +38,12 @@ const (
 
 // DeskConfig sets a Desk up. Zero fields have defaults.
 type DeskConfig struct {
-	Client   *http.Client  // nil: TLS 1.2 or later, no redirects, 10 s
-	Queue    int           // notices waiting for one subscription; default 1000
-	Tries    int           // of one notice; default 8
-	Backoff  time.Duration // before the second try, doubled each time up to a minute; default 1 s
-	Most     int           // subscriptions; default 100
+	Client   *http.Client   // nil: TLS 1.2 or later, no redirects, 10 s
+	Roots    *x509.CertPool // certify the endpoints where Client is nil; nil: those of the machine
+	Queue    int            // notices waiting for one subscription; default 1000
+	Tries    int            // of one notice; default 8
+	Backoff  time.Duration  // before the second try, doubled each time up to a minute; default 1 s
+	Most     int            // subscriptions; default 100
 	Observe  func(Event, Result)
 	BaseURL  string // of the server, for the body
 	MaxReply int64  // bytes of an answer that are read; default 4096
@@ -50,7 +52,7 @@ type DeskConfig struct {
 func (c DeskConfig) withDefaults() DeskConfig {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}}
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots}, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}}
 	}
 	number := func(v *int, d int) {
 		if *v <= 0 {
