@@ -121,6 +121,9 @@ func (m *making) choosing(ctx context.Context) error {
 
 // deidentify brings the records of the cohort to the spool, without their identifiers.
 func (m *making) deidentify(ctx context.Context) error {
+	if err := m.engine.Prepare(m.rare()); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
 	leaks := 0
 	for i, p := range m.cohort {
 		m.tell(m.s, "de-identify", i, len(m.cohort))
@@ -149,6 +152,18 @@ func (m *making) deidentify(ctx context.Context) error {
 		return fmt.Errorf("%w in %d records: nothing was released. Look at the policy, or release without these records", ErrLeak, leaks)
 	}
 	return nil
+}
+
+// rare tells of diagnoses that fewer persons of the cohort have than a group must have members.
+func (m *making) rare() func(code string) bool {
+	persons := map[string]int{}
+	for _, p := range m.cohort {
+		for code := range p.codes {
+			persons[code]++
+		}
+	}
+	k := max(m.p.MinGroup, 2)
+	return func(code string) bool { return persons[code] < k }
 }
 
 func (m *making) one(ctx context.Context, subject int32, ref reference, who Subject) error {

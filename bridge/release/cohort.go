@@ -24,6 +24,7 @@ type person struct {
 	sex, birth, region string
 	last               time.Time // time of the last record of the cohort
 	diagnosis          string    // the first one that the criteria ask for
+	codes              map[string]bool
 }
 
 // reference is a record that may be released.
@@ -198,6 +199,10 @@ func (r *Releaser) choose(ctx context.Context, o *opener, d Deidentifier, c Crit
 // note keeps the facts of a record and reports whether a diagnosis is asked for.
 func (p *person) note(f Facts, c Criteria) (match bool) {
 	for _, code := range f.Diagnoses {
+		if p.codes == nil {
+			p.codes = map[string]bool{}
+		}
+		p.codes[code] = true
 		if len(c.Diagnoses) > 0 && !c.named(code) {
 			continue
 		}

@@ -141,12 +141,14 @@ type Facts struct {
 	Region    string   // 行政区划 of the home: six digits, or names from large to small with "/"
 }
 
-// Deidentifier reads records and de-identifies them, for one project. It is safe for
-// concurrent use.
+// Deidentifier reads records and de-identifies them, for one project.
 type Deidentifier interface {
 	// Policy names the policy and its digest.
 	Policy() (name string, digest evidence.Digest)
 	Facts(ctx context.Context, r *record.Record) (Facts, error)
+	// Prepare is called once, after the cohort is known and before the first Deidentify. rare
+	// tells of diagnoses that fewer of the cohort have than a group must have members.
+	Prepare(rare func(code string) bool) error
 	// Deidentify returns the FHIR resources of a record. Errors wrap ErrLeak or ErrUnfit.
 	Deidentify(ctx context.Context, r *record.Record, s Subject) ([]json.RawMessage, error)
 }

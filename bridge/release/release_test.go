@@ -205,6 +205,8 @@ type engine struct{ h *hospital }
 
 func (engine) Policy() (string, evidence.Digest) { return "test", evidence.Digest{5} }
 
+func (engine) Prepare(func(string) bool) error { return nil }
+
 func (engine) Facts(_ context.Context, r *record.Record) (f release.Facts, err error) {
 	var list []map[string]any
 	if err := json.Unmarshal(r.Payload, &list); err != nil {

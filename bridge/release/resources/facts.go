@@ -82,3 +82,29 @@ func Birthplace(p record.Patient) string {
 	}
 	return ""
 }
+
+// tag is an XML tag with attributes; code and system are two of them.
+var (
+	tag        = regexp.MustCompile(`<[A-Za-z][A-Za-z0-9:]*\s[^<>]{1,1000}>`)
+	codeAttr   = regexp.MustCompile(`\scode\s*=\s*["']([A-Z][0-9A-Z][0-9A-Za-z.+*]{1,14})["']`)
+	systemAttr = regexp.MustCompile(`\scodeSystem\s*=\s*["']([0-9.]{3,64})["']`)
+)
+
+// maxDiagnoses bounds the codes that are taken from one document.
+const maxDiagnoses = 256
+
+// DocumentDiagnoses returns the ICD-10 codes of a CDA document. It looks at tags alone, in
+// any charset that keeps ASCII.
+func DocumentDiagnoses(payload []byte) (out []string) {
+	for _, t := range tag.FindAll(payload, -1) {
+		system := systemAttr.FindSubmatch(t)
+		code := codeAttr.FindSubmatch(t)
+		if system == nil || code == nil || !icd10(string(system[1])) {
+			continue
+		}
+		if out = append(out, string(code[1])); len(out) == maxDiagnoses {
+			break
+		}
+	}
+	return out
+}
