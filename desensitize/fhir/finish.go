@@ -58,22 +58,46 @@ func (o *object) repair() {
 			o.lost = true // nothing of it makes sense alone
 			return
 		}
-		absent := `{"extension":[{"url":"` + tree.AbsentReasonURL + `","valueCode":"masked"}]}`
-		name := `"` + e.Name + `":`
-		if e.Kind == schema.Primitive {
-			name = `"_` + e.Name + `":`
-		}
-		if e.List {
-			absent = "[" + absent + "]"
-		}
 		if e.Kind == schema.Resource {
 			o.lost = true
 			return
 		}
-		o.key([]byte(name))
-		o.w.out = append(o.w.out, absent...)
+		o.key(nil)
+		o.w.out = appendAbsent(o.w.out, e, maxAbsent)
 		o.any = true
 	}
+}
+
+// maxAbsent bounds the required elements within one another that are written as absent.
+const maxAbsent = 6
+
+// appendAbsent writes a required element that has no value any more, with the required
+// elements in it.
+func appendAbsent(dst []byte, e *schema.Element, depth int) []byte {
+	const reason = `"extension":[{"url":"` + tree.AbsentReasonURL + `","valueCode":"masked"}]`
+	name := e.Name
+	if e.Kind == schema.Primitive {
+		name = "_" + name
+	}
+	dst = append(append(dst, `"`+name+`":`...), '{')
+	if e.List {
+		dst = append(append(dst[:len(dst)-1], '['), '{')
+	}
+	dst = append(dst, reason...)
+	done := ""
+	if e.Kind == schema.Complex && depth > 0 {
+		for _, in := range e.Type.Elements {
+			if in.Required && in.Kind != schema.Resource && (in.Choice == "" || in.Choice != done) {
+				done = in.Choice
+				dst = appendAbsent(append(dst, ','), in, depth-1)
+			}
+		}
+	}
+	dst = append(dst, '}')
+	if e.List {
+		dst = append(dst, ']')
+	}
+	return dst
 }
 
 // finishContained writes the contained resources that something refers to (dom-3).

@@ -12,6 +12,7 @@ type people struct {
 	main    string            // reference of the patient whom the caller's subject names
 	given   bool              // the caller named the patient
 	numbers map[string]string // first number of a patient by reference, from a Bundle
+	home    string            // base of the first full URL; the ids of other servers are others
 }
 
 // findPeople looks through a record. Of a Bundle with its Patient the first number of the
@@ -21,6 +22,9 @@ func findPeople(root *fhir.Node, given bool) people {
 	p.main = patientOf(root)
 	for _, e := range root.Get("entry").List() {
 		r := e.Get("resource")
+		if p.home == "" {
+			p.home = baseOf(e.Get("fullUrl").Str())
+		}
 		ref := patientOf(r)
 		if p.main == "" {
 			p.main = ref
@@ -62,6 +66,16 @@ func plainReference(ref string) string {
 		return strings.ToLower(ref)
 	}
 	return ""
+}
+
+// baseOf returns the address of the server in an absolute reference, "" of others.
+func baseOf(ref string) string {
+	typ, id, ok := fhir.SplitReference(ref)
+	if !ok || !strings.Contains(ref, "://") {
+		return ""
+	}
+	at := strings.LastIndex(ref, typ+"/"+id)
+	return ref[:max(at, 0)]
 }
 
 // enter makes the patient of a resource the subject; the function returned undoes it.

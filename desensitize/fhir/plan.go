@@ -263,5 +263,5 @@ func typeIs(e *schema.Element, name string) bool {
 	case schema.Resource:
 		return name == "Resource"
 	}
-	return e.Type != nil && e.Type.Name == name
+	return e.Type != nil && (e.Type.Name == name || e.Type.Name == "SimpleQuantity" && name == "Quantity")
 }

@@ -32,10 +32,10 @@ func (w *walk) reference(c *Call, pseudonym func(kind, id string) string) string
 		}
 		return "#" + pseudonym("#", local)
 	}
-	return rewrite(text, pseudonym)
+	return rewrite(text, c.w.people.home, pseudonym)
 }
 
-func rewrite(text string, pseudonym func(kind, id string) string) string {
+func rewrite(text, home string, pseudonym func(kind, id string) string) string {
 	lower := strings.ToLower(text)
 	if id, ok := strings.CutPrefix(lower, "urn:uuid:"); ok {
 		return "urn:uuid:" + asUUID(pseudonym("urn", id))
@@ -49,6 +49,9 @@ func rewrite(text string, pseudonym func(kind, id string) string) string {
 	kind, id, ok := fhir.SplitReference(text)
 	if !ok {
 		return ""
+	}
+	if server := baseOf(text); server != "" && home != "" && server != home {
+		id += "@" + server
 	}
 	out := kind + "/" + pseudonym(kind, id)
 	if strings.Contains(text, "://") {
@@ -85,4 +88,24 @@ func (w *walk) pseudonym(r *desensitize.Rule, kind, id string) string {
 		p = p[:n]
 	}
 	return r.Prefix + p
+}
+
+// Reference changes the id in a literal reference, a URN or the address of a request, and
+// leaves the rest of it as it is: Patient/1 → Patient/x. What is none of these is changed as a
+// whole.
+func Reference(text string, change func(id string) string) string {
+	for _, prefix := range []string{"#", "urn:uuid:", "urn:oid:"} {
+		if id, ok := strings.CutPrefix(text, prefix); ok && id != "" {
+			return prefix + change(id)
+		}
+	}
+	typ, id, ok := fhir.SplitReference(text)
+	if !ok {
+		if _, is := schema.FindResource(text); is || text == "" {
+			return text
+		}
+		return change(text)
+	}
+	at := strings.LastIndex(text, typ+"/"+id) + len(typ) + 1
+	return text[:at] + change(id) + text[at+len(id):]
 }

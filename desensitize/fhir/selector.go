@@ -217,3 +217,9 @@ var primitives = map[string]bool{
 	"instant": true, "date": true, "dateTime": true, "time": true, "code": true, "oid": true, "id": true, "markdown": true,
 	"unsignedInt": true, "positiveInt": true, "uuid": true, "xhtml": true,
 }
+
+// CheckSelector reports whether a selector of another policy language is understood.
+func CheckSelector(text string) error {
+	_, err := parseSelector(text, "", false)
+	return err
+}
