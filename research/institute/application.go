@@ -105,7 +105,7 @@ func (d *document) body(s Sources) (evidence.ApplyProject, error) {
 		return at
 	}
 	digest := func(key, value string) evidence.Digest {
-		sum, err := digestOf(s.Dir, value)
+		sum, err := DigestOf(s.Dir, value)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", key, err))
 		}
@@ -151,8 +151,9 @@ func dayOf(text string, zone *time.Location, end bool) (int64, error) {
 	return at.UnixMilli(), nil
 }
 
-// digestOf reads a digest, "sm3:" and 64 hexadecimal digits, or computes that of a file.
-func digestOf(dir, name string) (evidence.Digest, error) {
+// DigestOf reads a digest, "sm3:" and 64 hexadecimal digits, or computes the SM3 of a file,
+// whose path counts from dir.
+func DigestOf(dir, name string) (evidence.Digest, error) {
 	var sum evidence.Digest
 	if digits, ok := strings.CutPrefix(name, "sm3:"); ok {
 		raw, err := hex.DecodeString(digits)
