@@ -1,0 +1,377 @@
+package english
+
+// number looks at a token with digits by its own shape: telephone, social security number,
+// date, age, address, or just too long to be a measurement.
+func (e *pass) number(i int) {
+	if i > 0 && e.touches(i) && (e.is(i-1, '.') || e.is(i-1, ',')) && e.kind(i-2) == numberToken && e.tokens[i-1].start == e.tokens[i-2].end {
+		return // the decimals of a number
+	}
+	switch {
+	case e.numericDate(i):
+	case e.social(i):
+	case e.phone(i):
+	case e.addressAt(i):
+	case e.ageAt(i), e.ageOf(i):
+		e.take(i, i+1, Age, false)
+	case e.ukPostcode(i):
+	case e.spacedPhone(i), e.wardAt(i):
+	case e.longNumber(i):
+	}
+}
+
+// digits counts the digits of a token that has nothing else, 0 otherwise.
+func (e *pass) digits(i int) int {
+	if e.kind(i) != numberToken {
+		return 0
+	}
+	return e.tokens[i].end - e.tokens[i].start
+}
+
+// social reads a social security number: three, two and four digits. Numbers that were
+// never given out (area 000, 666 or from 900, group 00, serial 0000) are none.
+func (e *pass) social(i int) bool {
+	if e.digits(i) != 3 || !e.separated(i+1, "- ") || e.digits(i+2) != 2 || !e.separated(i+3, "- ") || e.digits(i+4) != 4 {
+		return e.social7(i)
+	}
+	if area := e.str(i); area == "000" || area == "666" || e.str(i+2) == "00" || e.str(i+4) == "0000" {
+		return false
+	}
+	e.take(i, i+5, SSN, true)
+	return true
+}
+
+// social7 reads a number of which one mark was left out: 078-051121.
+func (e *pass) social7(i int) bool {
+	if e.digits(i) != 3 || !e.separated(i+1, "-") || e.digits(i+2) != 6 || e.touches(i+3) {
+		return false
+	}
+	e.take(i, i+3, SSN, false)
+	return true
+}
+
+// separated says that one of the marks stands at a token, touching both neighbours.
+func (e *pass) separated(i int, marks string) bool {
+	if e.kind(i) != markToken || !e.touches(i) || !e.touches(i+1) {
+		return false
+	}
+	for k := range len(marks) {
+		if e.text[e.tokens[i].start] == marks[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// phone reads a number of the North American plan, or one with a country code.
+func (e *pass) phone(i int) bool {
+	from, j := i, i
+	if e.is(j-1, '+') && e.touches(j) {
+		return e.foreignPhone(i)
+	}
+	if e.str(j) == "1" && (e.separated(j+1, "-. ") || e.near(j+1) && e.is(j+1, '(') || e.near(j+1) && e.digits(j+1) == 3) {
+		if j++; e.is(j, '-') || e.is(j, '.') {
+			j++
+		}
+	}
+	if e.is(j, '(') {
+		j++
+	}
+	end := e.plan(j)
+	if end == 0 {
+		return false
+	}
+	e.take(e.bracketBefore(from, end), e.extension(end), Phone, true)
+	return true
+}
+
+// bracketBefore moves the beginning of a number before a bracket that closes within it, and
+// before a plus.
+func (e *pass) bracketBefore(from, end int) int {
+	closed := false
+	for j := from; j < end; j++ {
+		closed = closed || e.is(j, ')')
+	}
+	if closed && e.is(from-1, '(') && e.close(from) {
+		from--
+	}
+	if e.is(from-1, '+') && e.close(from) {
+		from--
+	}
+	return from
+}
+
+// plan reads area, exchange and line: 555 or (555), three digits, four digits.
+func (e *pass) plan(j int) int {
+	if e.digits(j) != 3 || e.text[e.tokens[j].start] < '2' {
+		return 0
+	}
+	open := e.is(j-1, '(')
+	j++
+	marks := 0
+	for k := 0; k < 2 && (e.is(j, ')') || e.is(j, '-') || e.is(j, '.') || e.is(j, '/')); k++ {
+		j++
+		marks++
+	}
+	if e.digits(j) != 3 || !e.close(j) {
+		return e.sevenAfterArea(j, marks, open)
+	}
+	j++
+	if e.is(j, '-') || e.is(j, '.') {
+		j++
+		marks++
+	}
+	if e.digits(j) != 4 || !e.close(j) || marks == 0 && !e.phoneBefore(j) {
+		return 0
+	}
+	return j + 1
+}
+
+// sevenAfterArea reads the rest of a number that has no mark between exchange and line.
+func (e *pass) sevenAfterArea(j, marks int, open bool) int {
+	if e.digits(j) == 7 && e.close(j) && (open || marks > 0 || e.phoneBefore(j)) {
+		return j + 1
+	}
+	return 0
+}
+
+// close says that a token stands at most one blank behind the one before it.
+func (e *pass) close(j int) bool {
+	return j > 0 && j < len(e.tokens) && e.tokens[j].start-e.tokens[j-1].end <= 1
+}
+
+// phoneBefore says that one of the eight tokens before names a telephone.
+func (e *pass) phoneBefore(i int) bool {
+	for j := i - 1; j >= 0 && j >= i-8; j-- {
+		if e.class(j).cues&(phoneCue|faxCue) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// extension reads x123 or ext. 123 behind a number.
+func (e *pass) extension(end int) int {
+	j := end
+	if e.kind(j) == mixedToken && (e.text[e.tokens[j].start] == 'x' || e.text[e.tokens[j].start] == 'X') && e.tokens[j].end-e.tokens[j].start <= 6 {
+		return j + 1
+	}
+	if e.is(j, ',') {
+		j++
+	}
+	if e.lower(j, "x", "ext", "extension") {
+		if j++; e.is(j, '.') {
+			j++
+		}
+		if n := e.digits(j); n > 0 && n <= 6 {
+			return j + 1
+		}
+	}
+	return end
+}
+
+// foreignPhone reads + and eight to fifteen digits in groups (ITU-T E.164).
+func (e *pass) foreignPhone(i int) bool {
+	total, j, end := 0, i, i
+	for j < len(e.tokens) && total <= 15 && (j == i || e.close(j)) {
+		if n := e.digits(j); n > 0 {
+			total += n
+			end = j + 1
+		} else if !e.is(j, '-') && !e.is(j, '.') && !e.is(j, '(') && !e.is(j, ')') {
+			break
+		}
+		j++
+	}
+	if total < 8 || total > 15 {
+		return false
+	}
+	e.take(i-1, e.extension(end), Phone, true)
+	return true
+}
+
+// phoneAfter reads any number of seven digits or more behind Tel, phone, fax.
+func (e *pass) phoneAfter(i int) {
+	t := Phone
+	if e.class(i).cues&faxCue != 0 {
+		t = Fax
+	}
+	from := i + 1
+	for n := 0; n < 6 && e.kind(from) != numberToken && e.kind(from) != lineToken && e.kind(from) != mixedToken; n++ {
+		if e.is(from, ';') || e.is(from, '.') && !e.touches(from) || e.is(from, '+') && e.digits(from+1) > 0 || e.is(from, '(') && e.digits(from+1) == 3 {
+			break
+		}
+		from++
+	}
+	total, end := 0, from
+	for j := from; j < len(e.tokens) && total < 15 && (j == from || e.close(j)); j++ {
+		if n := e.digits(j); n > 0 {
+			total, end = total+n, j+1
+			continue
+		}
+		if !e.is(j, '-') && !e.is(j, '.') && !e.is(j, '(') && !e.is(j, ')') && !e.is(j, '+') && !e.is(j, '/') {
+			break
+		}
+	}
+	pager := e.lower(i, "pager", "beeper", "extension", "ext") && total >= 4
+	if (total >= 7 || pager) && !e.dateLike(from) {
+		e.take(e.bracketBefore(from, end), e.extension(end), t, true)
+	}
+}
+
+// spacedPhone reads a number whose digits stand apart: 5 5 5-1 2 3 … or (28 1) 441-86 64.
+func (e *pass) spacedPhone(i int) bool {
+	total, single, bracket, j := 0, 0, e.is(i-1, '('), i
+	end := i
+	for ; j < len(e.tokens) && (j == i || e.close(j)); j++ {
+		if n := e.digits(j); n > 0 {
+			total, end = total+n, j+1
+			if n == 1 {
+				single++
+			}
+		} else if e.is(j, '(') || e.is(j, ')') {
+			bracket = true
+		} else if !e.is(j, '-') && !e.is(j, '.') {
+			break
+		}
+	}
+	if total < 10 || total > 15 || !bracket && single < 7 {
+		return false
+	}
+	e.take(e.bracketBefore(i, end), e.extension(end), Phone, false)
+	return true
+}
+
+// wardAt reads a ward named by floor and side: 4 West.
+func (e *pass) wardAt(i int) bool {
+	if n := e.digits(i); n == 0 || n > 2 || !e.near(i+1) || !e.capital(i+1) || e.capital(i+2) && e.near(i+2) || !e.lower(i+1, "north", "south", "east", "west") {
+		return false
+	}
+	e.take(i, i+2, Ward, false)
+	return true
+}
+
+// maxFiller is how many words may stand between a cue and its number.
+const maxFiller = 6
+
+// identifierAfter reads the number behind MRN, account, licence … A loose cue needs no., # or
+// a colon.
+func (e *pass) identifierAfter(i int) {
+	c := e.class(i)
+	loose := c.cues&idCue == 0
+	marked := false
+	j := i + 1
+	for n := 0; n < maxFiller && j < len(e.tokens); n++ {
+		switch {
+		case !loose && e.spacedID(i, j, c.id):
+			return
+		case e.idValue(j, loose):
+			if !loose || marked || e.near(j) && j == i+1 && e.longID(j) {
+				e.takeID(j, c.id)
+			}
+			return
+		case e.class(j).cues&idCue != 0:
+			return // another cue, which reads the number itself
+		case e.is(j, '#'), e.is(j, ':'), e.lower(j, "no", "number", "num", "nr", "id"):
+			marked = true
+			j++
+			if e.is(j, '.') {
+				j++
+			}
+		case e.kind(j) == markToken && !e.is(j, '.') && !e.is(j, ';') && !e.is(j, ','), e.kind(j) == wordToken && (!loose || marked && e.lower(j, "is", "was")):
+			j++
+		default:
+			return
+		}
+	}
+}
+
+// spacedID reads a number in groups of digits, each of less than six: 943 476 5919.
+func (e *pass) spacedID(i, j int, t Type) bool {
+	total, end := 0, j
+	for ; e.digits(end) > 0 && e.digits(end) < 6 && (end == j || e.close(end) && !e.touches(end)); end++ {
+		total += e.digits(end)
+	}
+	if end < j+2 || total < 6 || total > 20 || e.ageAt(end-1) {
+		return false
+	}
+	e.take(j, end, t, true)
+	return true
+}
+
+// idValue says that a token begins a number of an identifier: at least four digits, or
+// letters and at least three digits, and no date.
+func (e *pass) idValue(j int, loose bool) bool {
+	if e.kind(j) != numberToken && e.kind(j) != mixedToken && !(e.kind(j) == wordToken && e.tokens[j].upper && e.separated(j+1, "-") && (e.kind(j+2) == numberToken || e.kind(j+2) == mixedToken)) {
+		return false
+	}
+	if e.dateLike(j) {
+		return false
+	}
+	end := e.idEnd(j)
+	digits, size := 0, end-e.tokens[j].start
+	for _, b := range []byte(e.text[e.tokens[j].start:end]) {
+		if b >= '0' && b <= '9' {
+			digits++
+		}
+	}
+	if loose {
+		return digits >= 4 || digits >= 3 && size >= 6
+	}
+	return digits >= 4 || digits >= 3 && size >= 5
+}
+
+func (e *pass) longID(j int) bool { return e.idEnd(j)-e.tokens[j].start >= 6 }
+
+// idEnd returns the offset behind letters, digits and single marks between them.
+func (e *pass) idEnd(j int) int {
+	s, i := e.text, e.tokens[j].start
+	for i < len(s) {
+		switch charKinds[s[i]] {
+		case digitChar, lowerChar, upperChar:
+			i++
+			continue
+		case punctChar:
+			k := i
+			for k < len(s) && k < i+4 && (s[k] == '-' || s[k] == '/' || s[k] == '.' || s[k] == '*' || s[k] == '_') {
+				k++
+			}
+			if k > i && k < len(s) && (k == i+1 || s[i] == '*') && (charKinds[s[k]] == digitChar || charKinds[s[k]] == upperChar) {
+				i = k
+				continue
+			}
+		}
+		break
+	}
+	return i
+}
+
+func (e *pass) takeID(j int, t Type) {
+	end := e.idEnd(j)
+	e.add(e.tokens[j].start, end, t, true)
+	for j < len(e.tokens) && e.tokens[j].start < end {
+		e.tokens[j].used = true
+		j++
+	}
+}
+
+// longNumber removes what has too many digits for a measurement: nine in a row, or six in a
+// row glued to letters.
+func (e *pass) longNumber(i int) bool {
+	s := e.text[e.tokens[i].start:e.tokens[i].end]
+	run, longest := 0, 0
+	for k := range len(s) {
+		if s[k] >= '0' && s[k] <= '9' {
+			run++
+			longest = max(longest, run)
+		} else {
+			run = 0
+		}
+	}
+	if longest < 9 && !(longest >= 6 && e.kind(i) == mixedToken && len(s) >= 8 && longest < len(s)) {
+		return false
+	}
+	if e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
+		return false
+	}
+	e.takeID(i, OtherID)
+	return true
+}

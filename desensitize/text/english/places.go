@@ -1,0 +1,391 @@
+package english
+
+import "strings"
+
+// strongStreet says that a token names a kind of street and nothing else.
+func (e *pass) strongStreet(i int) bool {
+	return e.capital(i) && e.lower(i, "street", "avenue", "ave", "road", "rd", "lane", "drive", "blvd", "boulevard", "court", "terrace", "highway", "parkway", "crescent")
+}
+
+// addressAt reads an address from the number of a house.
+func (e *pass) addressAt(i int) bool {
+	if n := e.digits(i); n > 5 || n == 0 && len(e.str(i)) > 6 {
+		return false
+	}
+	j := i + 1
+	if e.separated(j, "-/") && e.digits(j+1) > 0 {
+		j += 2
+	}
+	end := e.streetEnd(j)
+	if end == 0 {
+		return false
+	}
+	e.take(i, e.townAfter(e.unitAfter(end)), Address, true)
+	return true
+}
+
+// streetEnd returns where the name of a street ends that begins at a token: one to five
+// capitalised words and the kind of street.
+func (e *pass) streetEnd(from int) int {
+	for j := from; j < from+6; j++ {
+		if j > from && e.capital(j) && e.class(j).cues&streetCue != 0 && !e.streetGoesOn(j) {
+			if e.is(j+1, '.') && len(e.str(j)) <= 4 {
+				j++
+			}
+			if e.capital(j+1) && e.near(j+1) && e.lower(j+1, "n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west") {
+				j++
+			}
+			return j + 1
+		}
+		ordinal := e.kind(j) == mixedToken && e.day(j)
+		if !e.capital(j) && !ordinal && !(j > from && e.lower(j, "of", "de", "la", "del", "the")) && !e.stop(j) {
+			return 0
+		}
+		if !e.near(j) {
+			return 0
+		}
+	}
+	return 0
+}
+
+// stop says that a token is the full stop of an abbreviation in the name of a street.
+func (e *pass) stop(j int) bool {
+	return e.is(j, '.') && (e.lower(j-1, "st", "mt", "ft", "jr", "dr", "sgt") || e.capital(j-1) && len(e.str(j-1)) == 1)
+}
+
+// streetGoesOn says that a kind of street is a part of its name: Court Street, St. Mary Road.
+func (e *pass) streetGoesOn(j int) bool {
+	if e.lower(j, "st") && e.is(j+1, '.') && e.capital(j+2) && e.near(j+2) && e.class(j+3).cues&streetCue != 0 {
+		return true
+	}
+	if e.lower(j, "dr") && e.is(j+1, '.') && e.capital(j+2) && e.near(j+2) {
+		return true // a doctor
+	}
+	return e.capital(j+1) && e.near(j+1) && e.class(j+1).cues&streetCue != 0 && !e.is(j, '.')
+}
+
+// unitAfter reads a flat: , Apt 4B; #12; Suite 300.
+func (e *pass) unitAfter(end int) int {
+	j := end
+	if e.is(j, ',') {
+		j++
+	}
+	switch {
+	case e.lower(j, "apt", "apartment", "unit", "suite", "ste", "flat", "floor", "room"):
+		j++
+		if e.is(j, '.') || e.is(j, '#') {
+			j++
+		}
+	case e.is(j, '#'):
+		j++
+	default:
+		return end
+	}
+	if e.kind(j) == numberToken || e.kind(j) == mixedToken || e.capital(j) && len(e.str(j)) == 1 {
+		return j + 1
+	}
+	return end
+}
+
+// townAfter reads town, state and postal code behind a street.
+func (e *pass) townAfter(end int) int {
+	j := end
+	if e.is(j, ',') {
+		j++
+	}
+	j = e.skipLine(j)
+	k := j
+	for k < j+3 && e.capital(k) && !e.class(k).common && !e.isState(k) && (k == j || e.near(k)) {
+		k++
+	}
+	if k > j && (j > end || e.is(k, ',') || e.isState(k)) && (e.class(j).cues&(phoneCue|faxCue|labelCue|titleCue) == 0 || e.is(k, ',') && e.isState(k+1)) {
+		end = k
+	}
+	return e.stateAfter(end)
+}
+
+// stateAfter reads a state and, as a span of its own, a postal code.
+func (e *pass) stateAfter(end int) int {
+	j := end
+	if e.is(j, ',') {
+		j++
+	}
+	if e.isState(j) && e.close(j) {
+		if end = j + 1; e.lower(j+1, "carolina", "dakota", "hampshire", "jersey", "mexico", "york", "virginia", "island") {
+			end++
+		}
+		j = end
+	} else {
+		j = end
+	}
+	if e.is(j, ',') {
+		j++
+	}
+	e.postcode(j)
+	return end
+}
+
+func (e *pass) isState(i int) bool {
+	if !e.capital(i) {
+		return false
+	}
+	return e.class(i).state || e.tokens[i].upper && stateNames()[e.str(i)] || e.lower(i, "north", "south", "new", "west", "rhode") && e.lower(i+1, "carolina", "dakota", "hampshire", "jersey", "mexico", "york", "virginia", "island")
+}
+
+// postcode reads a ZIP code, or one of Britain or Canada, at a token.
+func (e *pass) postcode(i int) bool {
+	if e.digits(i) == 5 {
+		to := i + 1
+		if e.separated(to, "-") && e.digits(to+1) == 4 {
+			to += 2
+		}
+		e.take(i, to, Postcode, true)
+		return true
+	}
+	return e.ukPostcode(i)
+}
+
+// zipAfter reads the code behind zip.
+func (e *pass) zipAfter(i int) {
+	j := i + 1
+	for k := 0; k < 3 && (e.is(j, ':') || e.lower(j, "code", "is")); k++ {
+		j++
+	}
+	e.postcode(j)
+}
+
+// ukPostcode reads codes such as SW1A 2AA (BS 7666) and K1A 0B1.
+func (e *pass) ukPostcode(i int) bool {
+	if e.kind(i) != mixedToken || e.kind(i+1) != mixedToken || e.tokens[i+1].start-e.tokens[i].end != 1 {
+		return false
+	}
+	a, b := e.str(i), e.str(i+1)
+	if len(a) < 2 || len(a) > 4 || len(b) != 3 || a[0] < 'A' || a[0] > 'Z' {
+		return false
+	}
+	inward := shape(b) == "9AA" && !strings.ContainsAny(b, "CIKMOV")
+	outward := map[string]bool{"A9": true, "A99": true, "AA9": true, "AA99": true, "A9A": true, "AA9A": true}[shape(a)]
+	canadian := shape(a) == "A9A" && shape(b) == "9A9"
+	if !(inward && outward) && !canadian {
+		return false
+	}
+	e.take(i, i+2, Postcode, true)
+	return true
+}
+
+// shape writes a letter as A and a digit as 9.
+func shape(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		switch charKinds[c] {
+		case digitChar:
+			b[i] = '9'
+		case upperChar:
+			b[i] = 'A'
+		}
+	}
+	return string(b)
+}
+
+// street reads a street without a number: near Highland Drive.
+func (e *pass) street(i int) bool {
+	if e.class(i).common && !e.strongStreet(i+1) || e.sentence(i) && !e.strongStreet(i+1) && !e.strongStreet(i+2) {
+		return false
+	}
+	for j := i + 1; j < i+6 && (e.capital(j) || e.stop(j)) && e.near(j); j++ {
+		if (e.strongStreet(j) || e.lower(j, "st", "way") && e.lower(i-1, "near", "at", "on", "off", "to")) && !e.streetGoesOn(j) {
+			to := j + 1
+			e.take(i, e.townAfter(to), Address, true)
+			return true
+		}
+	}
+	return false
+}
+
+// city reads a known city, and an unknown place that a state follows.
+func (e *pass) city(i int) bool {
+	for _, long := range longCities()[e.str(i)] {
+		if strings.HasPrefix(e.text[e.tokens[i].start:], long) {
+			to := i
+			for to < len(e.tokens) && e.tokens[to].start < e.tokens[i].start+len(long) {
+				to++
+			}
+			if e.careFollows(to) {
+				return false
+			}
+			e.take(i, to, Address, true)
+			return true
+		}
+	}
+	if e.class(i).city && !e.careFollows(i+1) && !e.eponymFollows(i+1) && !e.lower(i+1, "coma", "consensus", "definition", "shock", "patch") && !(e.class(i).given && e.capital(i+1)) {
+		e.take(i, i+1, Address, true)
+		return true
+	}
+	j := i
+	for j < i+3 && e.capital(j) && !e.class(j).common && (j == i || e.near(j)) {
+		j++
+	}
+	if j == i || !e.is(j, ',') || !e.isState(j+1) || !e.close(j+1) || e.class(i).cues&(titleCue|labelCue) != 0 || e.degreeAt(j+1) && !e.placeBefore(i) {
+		return false
+	}
+	e.take(i, j, Address, true)
+	e.stateAfter(j)
+	return true
+}
+
+// degreeAt says that a state may as well be a degree: MD, PA.
+func (e *pass) degreeAt(i int) bool { return e.class(i).cues&degreeCue != 0 }
+
+func (e *pass) placeBefore(i int) bool {
+	return e.lower(i-1, "from", "in", "of", "near", "at") || e.class(i-1).cues&placeCue != 0
+}
+
+// careFollows says that a hospital is named after what stands before a token.
+func (e *pass) careFollows(i int) bool {
+	for j := i; j < i+4 && e.capital(j) && e.near(j); j++ {
+		if e.class(j).cues&(careCue|firmCue|streetCue) != 0 || e.lower(j, "university", "medical", "general") {
+			return true
+		}
+	}
+	return false
+}
+
+// place reads the name of a place behind lives in, from, born in.
+func (e *pass) place(i int) {
+	j := i + 1
+	if e.class(i).cues&placeCue != 0 {
+		for k := 0; k < 3 && e.lower(j, "in", "at", "to", "from", "near", "alone", "with", "of", "and"); k++ {
+			j++
+		}
+		if j == i+1 {
+			return
+		}
+	} else if !e.lower(i, "from") {
+		return
+	}
+	e.placeAt(i, j)
+}
+
+// placeLike says that a token could be the name of a place.
+func (e *pass) placeLike(i int) bool {
+	c := e.class(i)
+	return e.capital(i) && !e.tokens[i].upper && !c.common && c.cues&(titleCue|labelCue|kinCue|monthCue|degreeCue) == 0 && len(e.str(i)) > 2
+}
+
+func (e *pass) placeAt(i, j int) {
+	to := j
+	for to < j+3 && e.capital(to) && (to == j || e.near(to)) && (to > j || e.placeLike(to)) {
+		to++
+	}
+	if to == j || e.careFollows(j) || e.class(to).cues&degreeCue != 0 || e.tokens[j].used || e.class(j).given && e.class(i).cues&placeCue == 0 {
+		return
+	}
+	if e.class(to-1).cues&(careCue|firmCue) != 0 {
+		return
+	}
+	e.take(j, to, Address, false)
+	e.stateAfter(to)
+}
+
+// room reads the number of a room, a bed or a ward.
+func (e *pass) room(i int) {
+	j := i + 1
+	for k := 0; k < 2 && (e.is(j, ':') || e.is(j, '#') || e.lower(j, "no", "number")); k++ {
+		j++
+	}
+	if e.kind(j) != numberToken && e.kind(j) != mixedToken || !e.near(j) || e.tokens[j].end-e.tokens[j].start > 5 {
+		return
+	}
+	if e.class(i).cues&wardCue != 0 {
+		e.take(i, j+1, Ward, true)
+		return
+	}
+	to := j + 1
+	if e.separated(to, "-/") && (e.kind(to+1) == numberToken || e.kind(to+1) == mixedToken || e.capital(to+1)) {
+		to += 2
+	}
+	e.take(j, to, Bed, true)
+}
+
+// institution reads the name of a hospital or a firm that ends at a token.
+func (e *pass) institution(i int) bool {
+	firm := e.class(i).cues&careCue == 0
+	if !e.capital(i) {
+		return false
+	}
+	from, named := e.nameOfInstitution(i)
+	if !named {
+		return false
+	}
+	to := i + 1
+	for to < i+4 && e.capital(to) && e.near(to) && (e.class(to).cues&(careCue|firmCue) != 0 || e.lower(to, "medical", "health", "system", "home")) {
+		to++
+	}
+	if firm && e.is(to, '.') && e.lower(to-1, "inc", "co", "corp", "ltd") {
+		to++
+	}
+	if e.lower(to, "of") && e.capital(to+1) && !e.class(to+1).common {
+		for to++; e.capital(to) && e.near(to); to++ {
+			continue
+		}
+	}
+	t := Hospital
+	if firm {
+		t = Employer
+	}
+	e.take(from, to, t, true)
+	if e.lower(to, "in") {
+		e.placeAt(to, to+1)
+	}
+	return true
+}
+
+// generic are words before Hospital and Clinic that name none.
+func (e *pass) generic(i int) bool {
+	return e.class(i).common && !e.lower(i, "saint", "st", "north", "south", "east", "west", "university", "new", "first", "good", "county", "city", "lake", "bay")
+}
+
+// nameOfInstitution returns where the name begins that ends at a token, and whether it says
+// more than what kind of institution it is.
+func (e *pass) nameOfInstitution(i int) (from int, named bool) {
+	from = i
+	for j := i - 1; j >= 0 && j >= i-7; j-- {
+		if e.is(j, '.') && e.lower(j-1, "st", "mt", "ft") && e.near(j+1) {
+			continue
+		}
+		joins := e.lower(j, "of", "the", "and", "for") && j > 0 && e.capital(j-1) || e.is(j, '&')
+		if !e.near(j+1) || !e.capital(j) && !joins {
+			break
+		}
+		if joins {
+			continue
+		}
+		if e.tokens[j].used || e.class(j).cues&(labelCue|kinCue) != 0 || e.lower(j, "transferred", "admitted", "discharged", "seen", "referred", "presented", "received", "via", "report", "name", "facility", "the", "at", "in", "from", "to", "our", "hospital") {
+			break
+		}
+		from = j
+		named = named || !e.generic(j)
+	}
+	return from, named && from < i
+}
+
+// employer reads the name of a firm behind works at, employed by.
+func (e *pass) employer(i int) {
+	j := i + 1
+	for k := 0; k < 3 && (e.is(j, ':') || e.lower(j, "at", "by", "for", "from", "with", "in", "as")); k++ {
+		j++
+	}
+	if j == i+1 || !e.capital(j) {
+		return
+	}
+	to := j
+	for to < j+7 && (to == j || e.near(to)) && (e.capital(to) || e.lower(to, "of", "and", "the") || e.is(to, '&') || e.is(to, '.') && (e.touches(to+1) || e.lower(to-1, "inc", "co", "corp", "s"))) {
+		to++
+	}
+	for to > j && (e.lower(to-1, "of", "and", "the") || e.is(to-1, '.') && !e.lower(to-2, "inc", "co", "corp", "s")) {
+		to--
+	}
+	if to > j && !e.class(j).common || to > j+1 {
+		e.take(j, to, Employer, true)
+	}
+}
