@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/internal/fsatomic"
@@ -29,6 +28,7 @@ type subject struct {
 	Name  string         `json:"name"` // pseudonym
 	Tags  []evidence.Tag `json:"tags"`
 	Kinds []string       `json:"kinds,omitempty"` // of the records that went in
+	Row   []string       `json:"row,omitempty"`   // quasi-identifiers as they were released
 }
 
 func (r *Releaser) subjectsAAD(s *State) []byte {
@@ -82,7 +82,7 @@ func (m *making) saveSubjects(v verdict) error {
 				kinds = append(kinds, ref.kind)
 			}
 		}
-		list = append(list, subject{m.names[i], p.tags, kinds})
+		list = append(list, subject{m.names[i], p.tags, kinds, v.rows[i]})
 	}
 	return m.storeSubjects(m.s, list)
 }

@@ -1,12 +1,14 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emrbridge/emrbridge/desensitize/risk"
 	"github.com/emrbridge/emrbridge/research/dataset"
@@ -21,6 +23,9 @@ const suppressedCell = risk.Suppressed
 // maxSuppressed is the share of the cohort that may be held back before values are
 // generalised further instead.
 const maxSuppressed = 0.1
+
+// subjectName is the column that tells persons apart over releases.
+const subjectName = "subject"
 
 // quasi are the columns of the table of subjects by which somebody could be found again, with
 // the hierarchies along which they are generalised.
@@ -49,9 +54,9 @@ type verdict struct {
 
 func (v verdict) stays(subject int32) bool { return !v.out[subject] }
 
-// gate generalises the subjects until each is one of enough that look the same, holds back
-// those for whom that would cost all others too much, and refuses what is still over the
-// limits of the sharing model.
+// gate generalises the subjects until each is one of enough that look the same, also when
+// this release is compared with earlier ones, holds back those for whom that would cost all
+// others too much, and refuses what is still over the limits of the sharing model.
 func (m *making) gate(ctx context.Context) (verdict, error) {
 	if len(m.cohort) == 0 {
 		return verdict{}, ErrNobody
@@ -61,23 +66,62 @@ func (m *making) gate(ctx context.Context) (verdict, error) {
 		return verdict{}, fmt.Errorf("%w: %w", ErrRisk, err)
 	}
 	limits.K = max(limits.K, m.p.MinGroup)
+	earlier, levels, err := m.earlier()
+	if err != nil {
+		return verdict{}, err
+	}
 	v := verdict{out: make([]bool, len(m.cohort))}
 	raw := m.raw()
 	before, err := m.table(raw, v.out)
 	if err != nil {
 		return verdict{}, err
 	}
-	if err := m.propose(ctx, before, limits, &v); err != nil {
-		return verdict{}, err
-	}
-	if err := v.generalise(raw, least(limits)); err != nil {
-		return verdict{}, err
-	}
-	after, err := m.table(v.rows, v.out)
+	proposal, err := m.propose(ctx, before, limits, levels, &v)
 	if err != nil {
 		return verdict{}, err
 	}
-	return v, m.judge(before, after, limits, &v)
+	if err := v.generalise(raw); err != nil {
+		return verdict{}, err
+	}
+	after, err := m.holdBack(earlier, limits.Least(), &v)
+	if err != nil {
+		return verdict{}, err
+	}
+	return v, m.judge(append(earlier, after), proposal, limits, &v)
+}
+
+// earlier returns the tables of the releases of the project that left, and how far each
+// column was generalised at most.
+func (m *making) earlier() ([]*risk.Table, map[string]int, error) {
+	list, err := m.States(m.p.ID, dataset.Release)
+	if err != nil {
+		return nil, nil, err
+	}
+	var tables []*risk.Table
+	levels := map[string]int{}
+	for _, s := range list {
+		if s.Sequence >= m.s.Sequence || s.Stage != Anchored && s.Stage != Delivered {
+			continue
+		}
+		for column, level := range s.Levels {
+			levels[column] = max(levels[column], level)
+		}
+		subjects, err := m.subjects(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		t, err := risk.NewTable(risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}, Subject: subjectName})
+		if err != nil {
+			return nil, nil, fmt.Errorf("release: %w", err)
+		}
+		for _, one := range subjects {
+			if err := t.Add(one.Row, []string{""}, one.Name); err != nil {
+				return nil, nil, fmt.Errorf("release: %w", err)
+			}
+		}
+		tables = append(tables, t)
+	}
+	return tables, levels, nil
 }
 
 // raw are the quasi-identifiers as they are: sex, full years at the last record, region.
@@ -95,7 +139,7 @@ func (m *making) raw() [][]string {
 
 // table is the table of those who stay.
 func (m *making) table(rows [][]string, out []bool) (*risk.Table, error) {
-	t, err := risk.NewTable(risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}})
+	t, err := risk.NewTable(risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}, Subject: subjectName})
 	if err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
@@ -103,7 +147,7 @@ func (m *making) table(rows [][]string, out []bool) (*risk.Table, error) {
 		if out[i] {
 			continue
 		}
-		if err := t.Add(row, []string{category(m.cohort[i].diagnosis)}, ""); err != nil {
+		if err := t.Add(row, []string{category(m.cohort[i].diagnosis)}, m.names[i]); err != nil {
 			return nil, fmt.Errorf("release: %w", err)
 		}
 	}
@@ -118,52 +162,32 @@ func category(code string) string {
 
 // propose chooses how far each column is generalised: what loses least and keeps the limits,
 // and no less than in any earlier release of the project.
-func (m *making) propose(ctx context.Context, t *risk.Table, limits risk.Thresholds, v *verdict) error {
+func (m *making) propose(ctx context.Context, t *risk.Table, limits risk.Thresholds, levels map[string]int, v *verdict) (*risk.Proposal, error) {
 	hierarchies := map[string]risk.Hierarchy{}
 	for _, q := range quasi {
 		h, err := risk.Builtin(q.hierarchy)
 		if err != nil {
-			return fmt.Errorf("release: %w", err)
+			return nil, fmt.Errorf("release: %w", err)
 		}
 		hierarchies[q.column] = h
 	}
 	limits.Suppressed = maxSuppressed
-	proposal, err := risk.Propose(ctx, t, hierarchies, risk.Goal{Thresholds: limits})
+	proposal, err := risk.Propose(ctx, t, hierarchies, risk.Goal{Thresholds: limits, AtLeast: levels})
 	if errors.Is(err, risk.ErrNoSolution) {
-		return fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(m.cohort), least(limits))
+		return nil, fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(m.cohort), limits.Least())
 	}
 	if err != nil {
-		return fmt.Errorf("release: %w", err)
+		return nil, fmt.Errorf("release: %w", err)
 	}
 	v.levels = map[string]int{}
 	for _, c := range proposal.Columns {
 		v.levels[c.Column] = c.Level
 	}
-	earlier, err := m.States(m.p.ID, dataset.Release)
-	if err != nil {
-		return err
-	}
-	for _, s := range earlier {
-		for column, level := range s.Levels {
-			if s.Sequence < m.s.Sequence {
-				v.levels[column] = max(v.levels[column], level)
-			}
-		}
-	}
-	return nil
+	return proposal, nil
 }
 
-// least is the smallest group that the limits allow.
-func least(limits risk.Thresholds) int {
-	k := max(limits.K, 1)
-	if limits.MaxRisk > 0 {
-		k = max(k, int(math.Ceil(1/limits.MaxRisk-1e-9)))
-	}
-	return k
-}
-
-// generalise applies the levels and holds back whoever is in a group that is too small.
-func (v *verdict) generalise(raw [][]string, k int) error {
+// generalise applies the levels.
+func (v *verdict) generalise(raw [][]string) error {
 	hierarchies := make([]risk.Hierarchy, len(quasi))
 	for i, q := range quasi {
 		var err error
@@ -171,7 +195,6 @@ func (v *verdict) generalise(raw [][]string, k int) error {
 			return fmt.Errorf("release: %w", err)
 		}
 	}
-	groups := map[string][]int{}
 	v.rows = make([][]string, len(raw))
 	for i, row := range raw {
 		v.rows[i] = make([]string, len(row))
@@ -182,25 +205,55 @@ func (v *verdict) generalise(raw [][]string, k int) error {
 			}
 			v.rows[i][j] = general
 		}
-		key := strings.Join(v.rows[i], "\x00")
-		groups[key] = append(groups[key], i)
-	}
-	for _, members := range groups {
-		if len(members) >= k {
-			continue
-		}
-		for _, i := range members {
-			v.out[i] = true
-		}
-		v.suppressed += len(members)
 	}
 	return nil
 }
 
-// judge measures what is left and refuses it if it is over a limit.
-func (m *making) judge(before, after *risk.Table, limits risk.Thresholds, v *verdict) error {
+// holdBack takes out whoever is in a group that is too small, in this release or in the
+// comparison with the earlier ones, until nobody is, and returns the table that is left.
+func (m *making) holdBack(earlier []*risk.Table, k int, v *verdict) (*risk.Table, error) {
+	for {
+		t, err := m.table(v.rows, v.out)
+		if err != nil || t.Rows() == 0 {
+			return t, err
+		}
+		small := t.RowsBelow(k)
+		if len(earlier) > 0 {
+			more, err := risk.HoldBack(append(slices.Clone(earlier), t), k)
+			if err != nil {
+				return nil, fmt.Errorf("release: %w", err)
+			}
+			small = append(small, more...)
+		}
+		if len(small) == 0 {
+			return t, nil
+		}
+		v.suppress(small)
+	}
+}
+
+// suppress takes rows of the present table out; rows are numbered among those that stay.
+func (v *verdict) suppress(rows []int) {
+	var present []int
+	for i, out := range v.out {
+		if !out {
+			present = append(present, i)
+		}
+	}
+	for _, r := range rows {
+		if i := present[r]; !v.out[i] {
+			v.out[i] = true
+			v.suppressed++
+		}
+	}
+}
+
+// judge measures what is left and refuses it if it is over a limit. The last of the tables is
+// that of this release.
+func (m *making) judge(tables []*risk.Table, proposal *risk.Proposal, limits risk.Thresholds, v *verdict) error {
+	after := tables[len(tables)-1]
 	if after.Rows() == 0 {
-		return fmt.Errorf("%w: nobody is left in a group of %d", ErrRisk, least(limits))
+		return fmt.Errorf("%w: nobody is left in a group of %d", ErrRisk, limits.Least())
 	}
 	is, err := risk.Assess(after, risk.Options{})
 	if err != nil {
@@ -217,10 +270,17 @@ func (m *making) judge(before, after *risk.Table, limits risk.Thresholds, v *ver
 	for _, q := range quasi {
 		v.risk.Generalise = append(v.risk.Generalise, fmt.Sprintf("%s: level %d", q.column, v.levels[q.column]))
 	}
-	was, err := risk.Assess(before, risk.Options{})
-	if err != nil {
-		return fmt.Errorf("release: %w", err)
+	report := risk.Report{Title: fmt.Sprintf("%s, %s, release %d", m.p.ID, m.MSP, m.s.Sequence), Made: m.Now().UTC().Format(time.DateOnly),
+		Schema: risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}, Subject: subjectName}, Assessment: is, Model: m.p.Model, Limits: limits, Proposal: proposal}
+	if len(tables) > 1 {
+		if report.Sequence, err = risk.AssessReleases(tables, limits.Least()); err != nil {
+			return fmt.Errorf("release: %w", err)
+		}
 	}
-	v.report, err = m.report(was, is, limits, *v)
-	return err
+	var b bytes.Buffer
+	if err := risk.WriteHTML(&b, report); err != nil {
+		return fmt.Errorf("release: risk report: %w", err)
+	}
+	v.report = b.Bytes()
+	return nil
 }
