@@ -117,6 +117,7 @@ func TestARXCloseness(t *testing.T) {
 
 	p, err := Propose(context.Background(), table, h, Goal{Thresholds: Thresholds{K: 2, T: 0.6}, Metric: Entropy})
 	require.NoError(t, err)
+	assert.Equal(t, []int{1, 1}, levelsOf(p))
 	assert.LessOrEqual(t, p.After.Sensitive[0].EqualT, 0.6)
 	assert.GreaterOrEqual(t, p.After.K, 2)
 
@@ -124,6 +125,7 @@ func TestARXCloseness(t *testing.T) {
 	p, err = Propose(context.Background(), table, h, Goal{Thresholds: Thresholds{K: 2, T: 0.4}, Metric: Entropy,
 		Options: Options{Hierarchies: h}})
 	require.NoError(t, err)
+	assert.Equal(t, []int{1, 1}, levelsOf(p))
 	require.NotNil(t, p.After.Sensitive[0].HierarchicalT)
 	assert.LessOrEqual(t, *p.After.Sensitive[0].HierarchicalT, 0.4)
 }

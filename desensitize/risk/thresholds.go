@@ -24,7 +24,7 @@ type Thresholds struct {
 	Suppressed float64 `json:"suppressed,omitempty"`
 }
 
-// Sharing models (共享类型) of GB/T 37964-2019, Annex, by the names of the project statements.
+// Sharing models (共享类型) of GB/T 37964-2019, by the names of the project statements.
 const (
 	Public    = "public"    // 完全公开共享: anyone may take the data
 	Agreement = "agreement" // 受控公开共享: under a data-use agreement
