@@ -257,6 +257,23 @@ func (s *Session) Scrub(path string, _ *Rule, text string) (out string, ok bool,
 	return string(b), s.err == nil, s.err
 }
 
+// Clean reports a text in which the recognisers find nothing; without a scrubber it is false
+// for all texts. Nothing is counted.
+func (s *Session) Clean(text string) (bool, error) {
+	if err := s.ctx.Err(); err != nil || s.job.cfg.Text == nil {
+		return false, err
+	}
+	if s.replace == nil {
+		s.replace = s.job.cfg.Text.ForRecord(&s.known)
+	}
+	clean := true
+	s.replace.Replace(nil, text, func(f Found) string {
+		clean = false
+		return f.Value
+	})
+	return clean, nil
+}
+
 // found returns what takes the place of an identifier in a text.
 func (s *Session) found(path string, f Found) string {
 	rule := s.job.text[f.Type]

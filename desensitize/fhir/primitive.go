@@ -165,7 +165,14 @@ func (o *object) one(e *edge, n *fhir.Node) (bool, error) {
 	}
 	switch action.Effect() {
 	case Keeps:
-		if w.mode.strict && !o.harmless(e, n) {
+		ok, err := true, error(nil)
+		if w.mode.strict {
+			ok, err = o.harmless(e, n)
+		}
+		if err != nil {
+			return false, err
+		}
+		if !ok {
 			w.note(eff, desensitize.Redact, e.what)
 			return false, nil
 		}
@@ -197,18 +204,6 @@ func (w *walk) refers(e *edge, text string) {
 	if e.what == desensitize.Reference && strings.HasPrefix(text, "#") && e.elem.Name == "reference" {
 		w.here().locals[text[1:]] = true
 	}
-}
-
-// harmless reports a value that may stay: a code that is one of those that it must be, a text
-// in which nothing of what is known of the people in the record stands.
-func (o *object) harmless(e *edge, n *fhir.Node) bool {
-	if n.Kind != fhir.String {
-		return true
-	}
-	if len(e.elem.Codes) > 0 {
-		return slices.Contains(e.elem.Codes, n.Text)
-	}
-	return !o.w.session.Holds(n.Text)
 }
 
 func kindOfPrimitive(name string) fhir.NodeKind {

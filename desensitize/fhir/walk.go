@@ -9,6 +9,7 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/fhir/schema"
 	"github.com/emrbridge/emrbridge/desensitize"
 	"github.com/emrbridge/emrbridge/desensitize/fhir/path"
+	"github.com/emrbridge/emrbridge/desensitize/guard"
 )
 
 // ErrRefused reports a resource that cannot be de-identified: not FHIR R4, or of nothing is
@@ -32,6 +33,8 @@ type walk struct {
 	// replacing is the rule whose replacement is being written; its own parts are not replaced
 	// once more.
 	replacing int32
+	guard     guard.People
+	cleaned   map[string]bool // whether recognisers find nothing in a text
 }
 
 // mode is what the rules of a job have in common.
