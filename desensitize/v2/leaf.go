@@ -82,7 +82,7 @@ func (r *run) fits(l leaf, raw []byte) bool {
 		_, err := hl7.ParseTime(string(bytes.TrimSpace(raw)), nil)
 		return err == nil && len(raw) <= guard.MaxToken+2
 	case clockLeaf:
-		return len(raw) <= 15 && guard.OnlyOf(raw, "0123456789.+-")
+		return clock(raw) && !guard.Names(r.people, raw)
 	case orderLeaf, checkLeaf:
 		return len(raw) <= 4 && guard.OnlyOf(raw, "0123456789X")
 	case numberLeaf:
@@ -91,6 +91,15 @@ func (r *run) fits(l leaf, raw []byte) bool {
 		return guard.OID(r.people, raw) || guard.Token(r.people, raw)
 	}
 	return guard.Token(r.people, raw)
+}
+
+// clock reports a time of day: HH[MM[SS[.S…]]] with perhaps a zone (chapter 2A, TM).
+func clock(raw []byte) bool {
+	hours := raw
+	if i := bytes.IndexAny(raw, ".+-"); i >= 0 {
+		hours = raw[:i]
+	}
+	return len(hours) <= 6 && len(raw) <= 16 && guard.OnlyOf(raw, "0123456789.+-")
 }
 
 // fixed writes a structural value: a token as it stands, anything else not at all.

@@ -2,6 +2,7 @@ package v2
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -245,3 +246,13 @@ var fieldTypes = func() map[string][]*spec {
 
 // varies is the type of fields whose type stands elsewhere in the segment (OBX-5 by OBX-2).
 const varies = "VARIES"
+
+// Segments returns the names of the segments that the walker knows, sorted.
+func Segments() []string {
+	out := make([]string, 0, len(fieldTypes))
+	for name := range fieldTypes {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

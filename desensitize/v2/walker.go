@@ -238,7 +238,11 @@ func (r *run) line(raw []byte) bool {
 		for end < len(rest) && rest[end] != r.d.Field {
 			end++
 		}
-		r.out = append(r.out, rest[:end]...)
+		if p.name == "MSH" || end > 0 && delimiters(rest[1:end]) {
+			r.out = append(r.out, rest[:end]...)
+		} else {
+			r.out = append(append(r.out, r.d.Field), r.d.EncodingCharacters()...)
+		}
 		rest, number = rest[end:], 2
 	}
 	filled := number > 0
@@ -266,6 +270,16 @@ func (r *run) line(raw []byte) bool {
 		return false
 	}
 	return true
+}
+
+// delimiters reports what may be the encoding characters of a header segment.
+func delimiters(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
+			return false
+		}
+	}
+	return len(b) <= 5
 }
 
 // field writes what becomes of a field, repetition by repetition.
