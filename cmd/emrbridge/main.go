@@ -71,7 +71,7 @@ and lets other hospitals retrieve it under the patient's consent.
 	}
 	root.AddCommand(
 		newServeCommand(), newConfigCommand(), newInitCommand(), newKeysCommand(), newMemberCommand(),
-		newHL7Command(), newFHIRCommand(), newCDACommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(),
+		newHL7Command(), newFHIRCommand(), newCDACommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(), newResearchCommand(),
 		newVerifyCommand(), newTraceCommand(), newDeidCommand(), newPatientsCommand(), newStoreCommand(), newQuarantineCommand(), newMessagesCommand(), newParkedCommand(),
 		devnet.NewCommand(), newDemoCommand(), newBenchCommand(),
 	)
