@@ -249,16 +249,11 @@ var streets = letters("路街巷弄道村组幢栋元")
 // room.
 func (v *view) addresses(note func(Type, int, int)) {
 	for i := 1; i < len(v.tight); i++ {
-		if r := v.tight[i].r; !isHan(r) || !streets[r] {
+		r, before := v.tight[i].r, v.tight[i-1].r
+		if !isHan(r) || !streets[r] || !isHan(before) && !isDigit(before) {
 			continue
 		}
-		if before := v.tight[i-1].r; !isHan(before) && !isDigit(before) {
-			continue
-		}
-		at := i + 1
-		for at < len(v.tight) && at-i <= 6 && (isDigit(v.tight[at].r) || isNumeral(v.tight[at].r)) {
-			at++
-		}
+		at := v.houseNumber(i + 1)
 		if at == i+1 || at >= len(v.tight) || !addressEnd(v, i, at) {
 			continue
 		}
@@ -268,6 +263,15 @@ func (v *view) addresses(note func(Type, int, int)) {
 		}
 		note(Address, int(v.tight[start].start), int(v.tight[at].end))
 	}
+}
+
+// houseNumber passes digits and Chinese numerals.
+func (v *view) houseNumber(i int) int {
+	at := i
+	for at < len(v.tight) && at-i <= 5 && (isDigit(v.tight[at].r) || isNumeral(v.tight[at].r)) {
+		at++
+	}
+	return at
 }
 
 func isNumeral(r rune) bool {

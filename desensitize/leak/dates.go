@@ -1,6 +1,9 @@
 package leak
 
-import "iter"
+import (
+	"iter"
+	"strings"
+)
 
 // day is a date in the Gregorian calendar.
 type day struct{ y, m, d int }
@@ -162,9 +165,7 @@ var months = []string{"january", "february", "march", "april", "may", "june", "j
 
 // month reads the name of a month, whole or by its first three letters.
 func (v *view) month(i int) (month, end int) {
-	switch v.tight[i].r {
-	case 'j', 'f', 'm', 'a', 's', 'o', 'n', 'd':
-	default:
+	if !strings.ContainsRune("jfmasond", v.tight[i].r) {
 		return 0, i
 	}
 	for end = i; end < len(v.tight) && end-i < 10 && isLatin(v.tight[end].r) && (end == i || v.tight[end].joined); end++ {

@@ -38,24 +38,26 @@ func (v *view) street(note func(Type, int, int)) {
 		if !isDigit(rune(text[i])) || i > 0 && (word(text[i-1]) || text[i-1] == '.' || text[i-1] == '-') {
 			continue
 		}
-		end := i
-		for end < len(text) && isDigit(rune(text[end])) {
-			end++
+		start := i
+		for i < len(text) && isDigit(rune(text[i])) {
+			i++
 		}
-		number := i
-		i = end
-		if end-number > 5 {
-			continue
-		}
-		for n, at := 0, end+1; n < 4 && at < len(text) && text[at-1] == ' ' && upper(text, at); n++ {
-			stop := wordEnd(text, at)
-			if n > 0 && streetKinds[strings.ToLower(text[at:stop])] {
-				note(Address, number, stop)
-				break
-			}
-			at = stop + 1
+		if end := streetEnd(text, i); end > 0 && i-start <= 5 {
+			note(Address, start, end)
 		}
 	}
+}
+
+// streetEnd returns where the name of a street behind a house number ends, 0 if none comes.
+func streetEnd(text string, i int) int {
+	for n, at := 0, i+1; n < 4 && at < len(text) && text[at-1] == ' ' && upper(text, at); n++ {
+		stop := wordEnd(text, at)
+		if n > 0 && streetKinds[strings.ToLower(text[at:stop])] {
+			return stop
+		}
+		at = stop + 1
+	}
+	return 0
 }
 
 // honorific are titles that stand before a family name.

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -74,9 +75,6 @@ func harvestHL7(k *Known, text string) {
 				parts := strings.Split(r, comp)
 				for j, p := range parts {
 					whole := strings.ReplaceAll(p, sub, " ")
-					if strings.HasPrefix(whole, "Dr ") {
-						whole = whole[3:]
-					}
 					parts[j] = strings.TrimSpace(unescapeHL7(whole, esc))
 				}
 				k.fieldHL7(kind, parts)
@@ -297,7 +295,7 @@ func (k *Known) startXML(path []string, attrs map[string]string) {
 	switch path[len(path)-1] {
 	case "id":
 		ext := attrs["extension"]
-		if within(path, "recordTarget") {
+		if slices.Contains(path, "recordTarget") {
 			k.IDNumbers = append(k.IDNumbers, ext)
 		} else if ext != "" {
 			k.RecordNumbers = append(k.RecordNumbers, ext)
@@ -318,29 +316,30 @@ func (k *Known) endXML(path []string, value string) {
 	if value == "" || len(path) == 0 {
 		return
 	}
-	switch last := path[len(path)-1]; {
-	case last == "name" && (within(path, "patient") || within(path, "patientRole") && !organisation(path)):
-		k.Names = append(k.Names, value)
-	case last == "name" && organisation(path):
-		k.Hospitals = append(k.Hospitals, value)
-	case last == "name" && (within(path, "associatedPerson") || within(path, "guardianPerson") || within(path, "relatedSubject")):
-		k.Relatives = append(k.Relatives, value)
-	case last == "name" && (within(path, "assignedPerson") || within(path, "assignedEntity") || within(path, "assignedAuthor")):
-		k.Staff = append(k.Staff, value)
-	case last == "streetAddressLine" || last == "streetName" || last == "addr":
+	switch path[len(path)-1] {
+	case "streetAddressLine", "streetName", "addr":
 		k.Addresses = append(k.Addresses, value)
-	}
-}
-
-func within(path []string, name string) bool {
-	for _, p := range path {
-		if p == name {
-			return true
+	case "name":
+		if list := k.bearers(path); list != nil {
+			*list = append(*list, value)
 		}
 	}
-	return false
 }
 
-func organisation(path []string) bool {
-	return len(path) >= 2 && strings.HasSuffix(strings.ToLower(path[len(path)-2]), "organization")
+// bearers is the list that a name belongs to, by the elements around it.
+func (k *Known) bearers(path []string) *[]string {
+	any := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(path, n) })
+	}
+	switch {
+	case len(path) >= 2 && strings.HasSuffix(strings.ToLower(path[len(path)-2]), "organization"):
+		return &k.Hospitals
+	case any("guardianPerson", "associatedPerson", "relatedSubject"):
+		return &k.Relatives
+	case any("patient", "patientRole"):
+		return &k.Names
+	case any("assignedPerson", "assignedEntity", "assignedAuthor"):
+		return &k.Staff
+	}
+	return nil
 }

@@ -309,7 +309,7 @@ func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end
 	}
 	for k, want := range p.runes {
 		got := v.tight[i+k].r
-		if got != want && !(p.pinyin && sameCharacter(got, want)) {
+		if got != want && (!p.pinyin || !sameCharacter(got, want)) {
 			return
 		}
 	}

@@ -1,6 +1,9 @@
 package leak
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // number is a run of digits, in groups that stand one separator apart.
 type number struct {
@@ -102,7 +105,7 @@ func atoi(s string) int {
 // every digit apart, the country code apart as well.
 func phoneGroups(n number) bool {
 	groups := n.groups
-	if len(groups) > 1 && len(groups) < 11 && (groups[0] == 2 || groups[0] == 4 && len(n.digits) == 15) && len(n.digits) > 11 {
+	if code := len(n.digits) - 11; len(groups) > 1 && len(groups) < 11 && code > 0 && groups[0] == code {
 		groups = groups[1:]
 	}
 	switch len(groups) {
@@ -111,7 +114,7 @@ func phoneGroups(n number) bool {
 	case 2:
 		return groups[0] == 3 || groups[0] == 7
 	case 3:
-		return groups[0] == 3 && groups[1] == 4 || groups[0] == 4 && groups[1] == 4 || groups[0] == 4 && groups[1] == 3
+		return slices.Equal(groups, []int{3, 4, 4}) || slices.Equal(groups, []int{4, 4, 3}) || slices.Equal(groups, []int{4, 3, 4})
 	}
 	return false
 }

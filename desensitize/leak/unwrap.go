@@ -181,7 +181,7 @@ func unhex(s string) []byte {
 // packed looks into base64 and hexadecimal: every long word of the text, and words that
 // follow each other line by line, or with blanks if the text is nothing else, as one.
 func (s *search) packed(path, text string, depth int) {
-	if whole := strings.Join(strings.Fields(text), ""); len(whole) != len(text) && len(whole) >= 24 && strings.IndexFunc(whole, func(r rune) bool { return !packRune(r) }) < 0 {
+	if whole := strings.Join(strings.Fields(text), ""); len(whole) != len(text) && len(whole) >= 24 && onlyPacking(whole) {
 		s.word(path, whole, depth)
 	}
 	run, words := 0, 0 // start of the words that follow each other, and how many they are
@@ -222,7 +222,14 @@ var packing = func() (out [256]bool) {
 	return out
 }()
 
-func packRune(r rune) bool { return r < 256 && packing[byte(r)] }
+func onlyPacking(s string) bool {
+	for _, c := range []byte(s) {
+		if !packing[c] {
+			return false
+		}
+	}
+	return true
+}
 
 // word decodes one word and looks at it if it makes sense.
 func (s *search) word(path, w string, depth int) {
@@ -230,12 +237,7 @@ func (s *search) word(path, w string, depth int) {
 		w = w[i+1:] // key=value
 	}
 	if b, err := hex.DecodeString(w); err == nil {
-		switch {
-		case s.known != nil && (len(b) == 16 || len(b) == 20 || len(b) == 32) && s.known.digestOf(w):
-			s.add(Finding{Type: Digest, Known: true, Path: path, Length: len(w)}, w)
-		case sensible(b):
-			s.bytes(path+" › hex", b, depth)
-		}
+		s.hexWord(path, w, b, depth)
 		return
 	}
 	std := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(w, "="))
@@ -250,6 +252,16 @@ func (s *search) word(path, w string, depth int) {
 		s.bytes(path+" › base64", b, depth)
 	case len(b) >= 1024:
 		s.add(Finding{Type: Unreadable, Path: path + " › base64", Length: len(w)}, "")
+	}
+}
+
+// hexWord looks at a word in hexadecimal: a plain digest of something known, or text.
+func (s *search) hexWord(path, w string, b []byte, depth int) {
+	switch {
+	case s.known != nil && (len(b) == 16 || len(b) == 20 || len(b) == 32) && s.known.digestOf(w):
+		s.add(Finding{Type: Digest, Known: true, Path: path, Length: len(w)}, w)
+	case sensible(b):
+		s.bytes(path+" › hex", b, depth)
 	}
 }
 

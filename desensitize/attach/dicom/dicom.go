@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -115,9 +116,7 @@ func Deidentify(data []byte, o Options) (Result, error) {
 	}
 	w := &writer{syntax: s, options: o}
 	w.dataSet(elements)
-	out := append(make([]byte, 128, len(data)), "DICM"...)
-	out = append(out, w.meta(meta, ts)...)
-	w.result.Data = append(out, w.out...)
+	w.result.Data = slices.Concat(make([]byte, 128), []byte("DICM"), w.meta(meta, ts), w.out)
 	return w.result, nil
 }
 

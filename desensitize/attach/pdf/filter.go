@@ -134,59 +134,86 @@ func (f *file) runLength(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// lzw decodes §7.4.4 with EarlyChange 1, the default that is in use.
+// lzwEntry is one sequence of the table: another one and a byte.
+type lzwEntry struct {
+	prefix int32
+	last   byte
+	length int32
+}
+
+// lzwTable is the table of §7.4.4, with EarlyChange 1, the default that is in use.
+type lzwTable struct {
+	entries []lzwEntry
+	prev    int // the last code, -1 at the start
+	out     []byte
+}
+
+const (
+	lzwClear = 256
+	lzwEnd   = 257
+)
+
 func (f *file) lzw(data []byte) ([]byte, error) {
-	const clear, end = 256, 257
-	type entry struct {
-		prefix int32
-		last   byte
-		length int32
-	}
-	table := make([]entry, 258, 4096)
+	t := &lzwTable{entries: make([]lzwEntry, 258, 4096), prev: -1}
 	for i := range 256 {
-		table[i] = entry{-1, byte(i), 1}
+		t.entries[i] = lzwEntry{-1, byte(i), 1}
 	}
-	var out []byte
-	prev := -1
-	bits, width := bitReader{data: data}, 9
+	bits := bitReader{data: data}
 	for {
-		code, ok := bits.read(width)
-		if !ok || code == end {
-			return out, nil
+		code, ok := bits.read(t.width())
+		if !ok || code == lzwEnd {
+			return t.out, nil
 		}
-		if code == clear {
-			table, width, prev = table[:258], 9, -1
+		if code == lzwClear {
+			t.entries, t.prev = t.entries[:258], -1
 			continue
 		}
-		if code > len(table) || code == len(table) && prev < 0 {
+		if !t.take(code) {
 			return nil, fmt.Errorf("LZWDecode: %w", ErrSyntax)
 		}
-		source := code
-		if code == len(table) {
-			source = prev
-		}
-		start := len(out)
-		length := int(table[source].length)
-		out = append(out, make([]byte, length)...)
-		for at, i := source, start+length-1; at >= 0 && i >= start; i-- {
-			out[i] = table[at].last
-			at = int(table[at].prefix)
-		}
-		first := out[start]
-		if code == len(table) {
-			out = append(out, first)
-		}
-		if prev >= 0 && len(table) < 4096 {
-			table = append(table, entry{int32(prev), first, table[prev].length + 1})
-		}
-		prev = code
-		for width < 12 && len(table)+1 >= 1<<width {
-			width++
-		}
-		if len(out) > f.limits.MaxInflated {
+		if len(t.out) > f.limits.MaxInflated {
 			return nil, fmt.Errorf("LZWDecode: %w", ErrTooLarge)
 		}
 	}
+}
+
+// width is how many bits the next code has.
+func (t *lzwTable) width() int {
+	width := 9
+	for width < 12 && len(t.entries)+1 >= 1<<width {
+		width++
+	}
+	return width
+}
+
+// take writes the sequence of a code and adds one to the table.
+func (t *lzwTable) take(code int) bool {
+	fresh := code == len(t.entries) // the sequence that this very code adds
+	if code > len(t.entries) || fresh && t.prev < 0 {
+		return false
+	}
+	source := code
+	if fresh {
+		source = t.prev
+	}
+	start, length := len(t.out), int(t.entries[source].length)
+	if length == 0 {
+		return false
+	}
+	t.out = append(t.out, make([]byte, length)...)
+	for at, i := source, start+length-1; at >= 0 && i >= start; i-- {
+		t.out[i] = t.entries[at].last
+		at = int(t.entries[at].prefix)
+	}
+	first := t.out[start]
+	if fresh {
+		t.out = append(t.out, first)
+	}
+	if t.prev >= 0 && len(t.entries) < 4096 {
+		t.entries = append(t.entries, lzwEntry{int32(t.prev), first, t.entries[t.prev].length + 1})
+	}
+	t.prev = code
+	return true
 }
 
 // bitReader reads codes from the most significant bit on.

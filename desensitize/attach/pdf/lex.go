@@ -267,6 +267,9 @@ func (l *lexer) literal() str {
 	return out
 }
 
+// escapes are the characters behind a backslash that stand for another.
+var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', 'b': '\b', 'f': '\f'}
+
 // escape reads what follows a backslash.
 func (l *lexer) escape(out str) str {
 	if l.pos >= len(l.data) {
@@ -274,30 +277,22 @@ func (l *lexer) escape(out str) str {
 	}
 	c := l.data[l.pos]
 	l.pos++
-	switch c {
-	case 'n':
-		return append(out, '\n')
-	case 'r':
-		return append(out, '\r')
-	case 't':
-		return append(out, '\t')
-	case 'b':
-		return append(out, '\b')
-	case 'f':
-		return append(out, '\f')
-	case '\n':
+	if to, ok := escapes[c]; ok {
+		return append(out, to)
+	}
+	switch {
+	case c == '\n':
 		return out
-	case '\r':
+	case c == '\r':
 		if l.peek(0) == '\n' {
 			l.pos++
 		}
 		return out
-	}
-	if c < '0' || c > '7' {
+	case c < '0' || c > '7':
 		return append(out, c)
 	}
 	octal := int(c - '0')
-	for n := 0; n < 2 && l.peek(0) >= '0' && l.peek(0) <= '7' && l.pos < len(l.data); n++ {
+	for n := 0; n < 2 && l.peek(0) >= '0' && l.peek(0) <= '7'; n++ {
 		octal = octal*8 + int(l.data[l.pos]-'0')
 		l.pos++
 	}
