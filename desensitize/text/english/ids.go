@@ -1,5 +1,8 @@
 package english
 
+// maxPhoneTokens bounds the number of digits and marks of a telephone number.
+const maxPhoneTokens = 40
+
 // number looks at a token with digits by its own shape: telephone, social security number,
 // date, age, address, or just too long to be a measurement.
 func (e *pass) number(i int) {
@@ -172,7 +175,7 @@ func (e *pass) extension(end int) int {
 // foreignPhone reads + and eight to fifteen digits in groups (ITU-T E.164).
 func (e *pass) foreignPhone(i int) bool {
 	total, j, end := 0, i, i
-	for j < len(e.tokens) && total <= 15 && (j == i || e.close(j)) {
+	for j < i+maxPhoneTokens && total <= 15 && (j == i || e.close(j)) {
 		if n := e.digits(j); n > 0 {
 			total += n
 			end = j + 1
@@ -202,7 +205,7 @@ func (e *pass) phoneAfter(i int) {
 		from++
 	}
 	total, end := 0, from
-	for j := from; j < len(e.tokens) && total < 15 && (j == from || e.close(j)); j++ {
+	for j := from; j < from+maxPhoneTokens && total < 15 && (j == from || e.close(j)); j++ {
 		if n := e.digits(j); n > 0 {
 			total, end = total+n, j+1
 			continue
@@ -221,7 +224,7 @@ func (e *pass) phoneAfter(i int) {
 func (e *pass) spacedPhone(i int) bool {
 	total, single, bracket, j := 0, 0, e.is(i-1, '('), i
 	end := i
-	for ; j < len(e.tokens) && (j == i || e.close(j)); j++ {
+	for ; j < i+maxPhoneTokens && total <= 15 && (j == i || e.close(j)); j++ {
 		if n := e.digits(j); n > 0 {
 			total, end = total+n, j+1
 			if n == 1 {
@@ -287,7 +290,7 @@ func (e *pass) identifierAfter(i int) {
 // spacedID reads a number in groups of digits, each of less than six: 943 476 5919.
 func (e *pass) spacedID(i, j int, t Type) bool {
 	total, end := 0, j
-	for ; e.digits(end) > 0 && e.digits(end) < 6 && (end == j || e.close(end) && !e.touches(end)); end++ {
+	for ; end < j+maxPhoneTokens && e.digits(end) > 0 && e.digits(end) < 6 && (end == j || e.close(end) && !e.touches(end)); end++ {
 		total += e.digits(end)
 	}
 	if end < j+2 || total < 6 || total > 20 || e.ageAt(end-1) {
@@ -319,12 +322,15 @@ func (e *pass) idValue(j int, loose bool) bool {
 	return digits >= 4 || digits >= 3 && size >= 5
 }
 
+// maxID is the longest number of an identifier, in bytes.
+const maxID = 64
+
 func (e *pass) longID(j int) bool { return e.idEnd(j)-e.tokens[j].start >= 6 }
 
 // idEnd returns the offset behind letters, digits and single marks between them.
 func (e *pass) idEnd(j int) int {
 	s, i := e.text, e.tokens[j].start
-	for i < len(s) {
+	for limit := i + maxID; i < len(s) && i < limit; {
 		switch charKinds[s[i]] {
 		case digitChar, lowerChar, upperChar:
 			i++

@@ -457,7 +457,7 @@ func (e *pass) signature(i int) bool {
 		return false
 	}
 	j := i - 1
-	for j > 0 && (e.kind(j) == lineToken || e.is(j, ',')) {
+	for j > i-8 && (e.kind(j) == lineToken || e.is(j, ',')) {
 		j--
 	}
 	if to < len(e.tokens) && !e.lower(j, "sincerely", "regards", "truly", "wishes", "faithfully", "respectfully", "cordially", "thanks", "yours") {

@@ -325,7 +325,7 @@ func (e *pass) institution(i int) bool {
 		to++
 	}
 	if e.lower(to, "of") && e.capital(to+1) && !e.class(to+1).common {
-		for to++; e.capital(to) && e.near(to); to++ {
+		for to++; to < i+8 && e.capital(to) && e.near(to); to++ {
 			continue
 		}
 	}

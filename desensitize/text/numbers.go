@@ -1,0 +1,338 @@
+package text
+
+// numbers looks at every place where a number begins.
+func (s *scan) numbers() {
+	v := s.v
+	for i := 0; i < v.len(); {
+		next := i + 1
+		switch {
+		case s.taken[i] != "":
+		case v.cls[i]&digit != 0 && !v.is(i-1, digit):
+			next = max(next, s.number(i))
+		case v.cls[i]&numeral != 0 && !v.is(i-1, numeral):
+			next = max(next, s.chineseNumber(i))
+		case v.r[i] == '正' || v.r[i] == '腊' || v.r[i] == '冬':
+			if end := v.lunar(i, i); end > i {
+				s.claim(i, end, Date, 0.9)
+			}
+		case v.r[i] == '+' && v.is(i+1, digit):
+			next = max(next, s.international(i))
+		case v.cls[i]&alpha != 0 && !v.is(i-1, alpha|digit):
+			if r := v.r[i]; (r == 'l' || r == 'i' || r == 'o') && v.is(i+1, digit) {
+				next = max(next, s.number(i))
+			}
+		}
+		i = next
+	}
+}
+
+// number recognises what begins with the digit at i and returns where to go on.
+func (s *scan) number(i int) int {
+	v := s.v
+	joined := v.is(i-1, alpha) || v.at(i-1) == '.' && v.is(i-2, digit) || v.at(i-1) == '_'
+	if !joined {
+		for _, f := range [...]func(int) int{s.residentID, s.date, s.mobile, s.landline, s.bankCard, s.northAmerican} {
+			if end := f(i); end > i {
+				return end
+			}
+		}
+	}
+	end := i
+	for v.is(end, digit) {
+		end++
+	}
+	if !joined {
+		s.counted(i, end, decimal(v.r[i:min(end, i+6)]))
+	}
+	return end
+}
+
+func decimal(digits []rune) int {
+	n := 0
+	for _, r := range digits {
+		n = n*10 + int(r-'0')
+	}
+	return n
+}
+
+// residentID recognises the number of an identity card: 18 characters with check digit, a
+// date of birth in the middle, or the 15 digits in use before 2000.
+func (s *scan) residentID(i int) int {
+	r := s.v.read(i, 18)
+	if r.n == 18 && s.v.closed(r.end) && r.region() {
+		valid := validDate(r.value(6, 10), r.value(10, 12), r.value(12, 14))
+		score := float32(0)
+		switch {
+		case valid && r.residentCheck():
+			score = 1
+		case valid && r.misses == 0:
+			score = 0.9
+		case valid, r.residentCheck() && r.misses == 0 && r.uniform():
+			score = 0.8
+		}
+		if score > 0 {
+			s.claim(i, r.end, IDCard, score)
+			return r.end
+		}
+	}
+	r = s.v.read(i, 15)
+	if r.n == 15 && s.v.closed(r.end) && r.region() && r.uniform() && validDate(1900+r.value(6, 8), r.value(8, 10), r.value(10, 12)) {
+		s.claim(i, r.end, IDCard, 0.8)
+		return r.end
+	}
+	return i
+}
+
+// mobile recognises a mobile number, 1 and ten digits, with or without 86.
+func (s *scan) mobile(i int) int {
+	v := s.v
+	start, at := i, i
+	for _, prefix := range [...]string{"0086", "86"} {
+		if v.has(at, prefix) {
+			at += len(prefix)
+			if separates(v.at(at)) {
+				at++
+			}
+			break
+		}
+	}
+	r := v.read(at, 11)
+	if r.n != 11 || r.d[0] != 1 || r.d[1] < 3 || !r.uniform() || !v.closed(r.end) {
+		return i
+	}
+	if r.misses > 0 && r.ng > 3 || v.at(i-1) == '-' && v.is(i-2, digit) {
+		return i
+	}
+	if v.at(i-1) == '+' {
+		start--
+	}
+	s.claim(start, r.end, Phone, 0.95)
+	return r.end
+}
+
+// landline recognises a number with area code, or of a service (400, 800), and its extension.
+func (s *scan) landline(i int) int {
+	v := s.v
+	r := v.read(i, 12)
+	if v.at(i-1) == '(' && v.at(r.end) == ')' && v.is(r.end+1, digit) && (r.n == 3 || r.n == 4) {
+		return s.bracketed(i, r)
+	}
+	if r.n < 10 || !v.closed(r.end) && v.at(r.end) != 'x' && v.at(r.end) != 'e' {
+		return i
+	}
+	service := (v.has(i, "400") || v.has(i, "800")) && r.n == 10 && r.ng > 1 && r.uniform()
+	if !service && (r.d[0] != 0 || r.d[1] == 0 || !r.areaCode()) {
+		return i
+	}
+	if v.at(i-1) == '-' && v.is(i-2, alpha|digit) {
+		return i
+	}
+	end := v.extension(r.end)
+	s.claim(i, end, Phone, 0.9)
+	return end
+}
+
+// bracketed recognises a number whose area code stands in brackets.
+func (s *scan) bracketed(i int, area run) int {
+	at := area.end + 1
+	r := s.v.read(at, 8)
+	if area.d[0] != 0 || r.n < 7 || !s.v.closed(r.end) {
+		return i
+	}
+	end := s.v.extension(r.end)
+	s.claim(i-1, end, Phone, 0.9)
+	return end
+}
+
+// areaCode tells whether the groups are those of an area code and a number of seven or eight
+// digits.
+func (r *run) areaCode() bool {
+	code := 4
+	if r.d[1] == 1 || r.d[1] == 2 {
+		code = 3
+	}
+	rest := r.n - code
+	if rest != 7 && rest != 8 {
+		return false
+	}
+	return r.ng == 1 || int(r.groups[0]) == code || r.uniform()
+}
+
+// extension returns the end of an extension that begins at end, such as 转801 or -801.
+func (v *view) extension(end int) int {
+	at := end
+	switch {
+	case v.at(at) == '转' || v.at(at) == '-' || v.at(at) == '#':
+		at++
+	case v.has(at, " ext"), v.has(at, "ext"), v.has(at, " x"), v.has(at, "x"):
+		for at < end+6 && !v.is(at, digit) && v.at(at) != 0 {
+			at++
+		}
+	default:
+		return end
+	}
+	if v.at(at) == ' ' || v.at(at) == ':' {
+		at++
+	}
+	n := at
+	for v.is(n, digit) && n < at+6 {
+		n++
+	}
+	if n == at || v.is(n, digit) {
+		return end
+	}
+	return n
+}
+
+// international recognises a number that begins with + and a country code.
+func (s *scan) international(i int) int {
+	v := s.v
+	r := v.read(i+1, 15)
+	end, n := r.end, r.n
+	if v.at(end) == '(' || v.at(end) == ' ' && v.at(end+1) == '(' {
+		at := end + 1
+		for v.at(at) == '(' || v.at(at) == ' ' {
+			at++
+		}
+		area := v.read(at, 4)
+		at = area.end
+		if v.at(at) == ')' {
+			at++
+			if v.at(at) == ' ' {
+				at++
+			}
+			rest := v.read(at, 10)
+			n, end = n+area.n+rest.n, rest.end
+		}
+	}
+	if n < 8 || n > 15 || !v.closed(end) {
+		return i
+	}
+	s.claim(i, end, Phone, 0.95)
+	return end
+}
+
+// northAmerican recognises 425-555-0100, (425) 555-0100 and the like.
+func (s *scan) northAmerican(i int) int {
+	v := s.v
+	start := i
+	if v.at(i) == '1' && (v.at(i+1) == '-' || v.at(i+1) == ' ' || v.at(i+1) == '.') {
+		i += 2
+		if v.at(i) == '(' {
+			i++
+		}
+	}
+	three := func(at int) bool { return v.is(at, digit) && v.is(at+1, digit) && v.is(at+2, digit) }
+	if !three(i) || v.at(i) < '2' {
+		return start
+	}
+	at := i + 3
+	switch bracket := v.at(i-1) == '(' && v.at(at) == ')'; {
+	case bracket:
+		if at++; v.at(at) == ' ' || v.at(at) == '-' {
+			at++
+		}
+	case v.at(at) == '-' || v.at(at) == '.' || v.at(at) == ' ':
+		at++
+	default:
+		return start
+	}
+	if !three(at) || v.at(at) < '2' || v.at(at+3) != '-' && v.at(at+3) != '.' && v.at(at+3) != ' ' {
+		return start
+	}
+	if !three(at+4) || !v.is(at+7, digit) || !v.closed(at+8) {
+		return start
+	}
+	if v.at(at-1) == ' ' && v.at(at+3) == ' ' && !v.before(start, "phone ") && !v.before(start, "tel ") && v.at(i-1) != '(' {
+		return start
+	}
+	end := v.extension(at + 8)
+	if v.at(i-1) == '(' {
+		i--
+	}
+	s.claim(min(start, i), end, Phone, 0.9)
+	return end
+}
+
+// bankCard recognises a number of 16 to 19 digits that passes the Luhn check.
+func (s *scan) bankCard(i int) int {
+	for _, n := range [...]int{19, 18, 17, 16} {
+		r := s.v.read(i, n)
+		if r.n != n {
+			continue
+		}
+		if s.v.closed(r.end) && r.misses == 0 && r.uniform() && r.luhn() && r.d[0] >= 3 && r.d[0] <= 6 {
+			s.claim(i, r.end, BankCard, 0.9)
+			return r.end
+		}
+	}
+	return i
+}
+
+// counted recognises a number by what stands behind it: an age, a bed, a ward.
+func (s *scan) counted(i, end, n int) {
+	v := s.v
+	switch v.at(end) {
+	case '岁':
+		if n > 0 && n < 140 {
+			s.claim(i, end, Age, 0.9)
+		}
+	case '床':
+		if n > 0 && n < 400 && !v.has(end, "床位") && !v.has(end, "床数") {
+			s.bed(i, end)
+		}
+	case '-':
+		if to := v.skipDigits(end + 1); to > end+1 && to <= end+3 && v.at(to) == '床' {
+			s.bed(i, to)
+		}
+	}
+	s.ward(i, end)
+}
+
+func (v *view) skipDigits(i int) int {
+	for v.is(i, digit) {
+		i++
+	}
+	return i
+}
+
+// bed claims the number of a bed with the sign for an added one (加3床).
+func (s *scan) bed(i, end int) {
+	if s.v.at(i-1) == '加' || s.v.at(i-1) == '+' {
+		i--
+	}
+	s.claim(i, end, Bed, 0.85)
+}
+
+// ward claims 三病区, 12楼东病区 and the like with their number.
+func (s *scan) ward(i, end int) {
+	v := s.v
+	at := end
+	if v.at(at) == '号' || v.at(at) == '楼' || v.at(at) == '层' {
+		at++
+	}
+	for n := 0; n < 2; n++ {
+		switch v.at(at) {
+		case '东', '西', '南', '北', '中', '区', 'a', 'b', 'c':
+			at++
+		}
+	}
+	for _, w := range [...]string{"病区", "病房", "病室", "护理单元", "病栋", "护士站"} {
+		if v.has(at, w) {
+			s.claim(i, at+len([]rune(w)), Ward, 0.85)
+			return
+		}
+	}
+}
+
+// chineseNumber recognises what begins with the Chinese numeral at i.
+func (s *scan) chineseNumber(i int) int {
+	if end := s.date(i); end > i {
+		return end
+	}
+	n, end := s.v.numeralAt(i)
+	if end > i {
+		s.counted(i, end, n)
+	}
+	return end
+}

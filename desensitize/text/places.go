@@ -1,0 +1,335 @@
+package text
+
+import "strings"
+
+// longestAddress bounds an address, in characters.
+const longestAddress = 70
+
+// Words that announce an address, and those that a place may follow.
+const (
+	addrLabels = "住址 地址 现住址 现住地址 家庭住址 家庭地址 联系地址 通讯地址 通信地址 户口地址 户籍地址 户籍所在地 户籍 户口所在地 居住地 居住地址 常住地址 出生地 籍贯 原籍 工作地址 单位地址 邮寄地址 收件地址 寄送地址 暂住地址 现居住地 现居地 现居 家住 现住 住在 居住在 居住于 住于 暂住 租住 租住于 租住在 家在 户口 发病地点 事发地点 案发地点 地点 寄至 寄往 送货地址"
+	addrCues   = "来自 生于 出生于 出生在 长于 久居 定居 定居于 移居 从 在 到 去 回 赴 于 至 往 由 返回 返 前往 途经 抵达 老家 途径 自 经 离开 居 居于 居住 为 是 系"
+	// parts of an address; those of the second list need a number before them.
+	placeParts    = "省 市 自治区 自治州 自治县 自治旗 特别行政区 地区 州 盟 区 县 旗 镇 乡 街道 街道办 街道办事处 开发区 新区 经济开发区 高新区 村 村委会 庄 屯 寨 社区 居委会 小区 花园 家园 花苑 苑 新苑 公寓 大厦 广场 大院 大道 大街 路 街 巷 弄 胡同 里 坊 新村 新城 城 府 庭 嘉园 雅苑 华庭 名苑 农场 林场 牧场 矿区 工业园 科技园 园区 苏木 嘎查 家属院 家属区 宿舍 中路 东路 西路 南路 北路 东街 西街 南街 北街 一路 二路 三路 四路 五路 环路 支路 国道 省道 乡道 高速 学院路 桥头 塆 湾 沟 坪 岭 坡 山庄 别墅"
+	numberedParts = "号 号院 号楼 号房 栋 幢 座 单元 室 楼 层 组 队 户 弄 巷 里 排 社 村民小组 期 区 大队 生产队 街坊 支弄 门 号门 棟 房 铺 路 街 苑"
+)
+
+func (t *trie) addPlaces() {
+	t.addAll(addrLabels, addrLabel)
+	t.addAll(addrCues, addrCue)
+	t.addAll(placeParts, placeNoun)
+}
+
+var numbered = strings.Fields(numberedParts)
+
+// stopsPlace are characters that do not stand inside the name of a place.
+func stopsPlace(r rune) bool {
+	return strings.ContainsRune("在于因的是了被并及与患诉曾时后前住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已", r)
+}
+
+// places claims addresses: behind their labels, from known divisions on, and streets with a
+// number.
+func (s *scan) places() {
+	for _, h := range s.hits {
+		switch {
+		case h.kinds&addrLabel != 0:
+			s.labelledAddress(h)
+		case h.kinds&(province|city|county) != 0:
+			s.division(h)
+		case h.kinds&placeNoun != 0:
+			s.street(h)
+		}
+	}
+}
+
+// labelledAddress reads the address behind a label.
+func (s *scan) labelledAddress(h hit) {
+	v := s.v
+	at, marked := h.to, false
+	for v.at(at) == ':' || v.at(at) == '：' || v.at(at) == '(' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '于' || v.at(at) == '在' || v.at(at) == ' ' {
+		marked = marked || v.at(at) == ':'
+		at++
+	}
+	marked = marked || v.gapAt(at) == blank
+	end, parts := s.address(at)
+	if marked {
+		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.is(at, wide|digit) && s.wordEnd[at] == 0 && v.at(field) != ':' {
+			end, parts = max(end, field), max(parts, 1)
+		}
+	}
+	if parts > 0 && end-at >= 2 {
+		s.claimAddress(at, end, 0.93)
+	}
+}
+
+// claimAddress claims an address and the postal code behind it.
+func (s *scan) claimAddress(from, to int, score float32) {
+	if s.taken[from] == Address {
+		return
+	}
+	s.add(from, to, Address, score)
+	for i := from; i < to; i++ {
+		if s.taken[i] == "" {
+			s.taken[i] = Address
+		}
+	}
+	at := to
+	for s.v.at(at) == ' ' || s.v.at(at) == ',' || s.v.at(at) == '(' {
+		at++
+	}
+	if r := s.v.read(at, 6); r.n == 6 && r.ng == 1 && s.v.closed(r.end) && r.d[0] < 9 {
+		s.claim(at, r.end, Postcode, 0.85)
+	} else if r.n == 6 && at == to && s.v.gapAt(at) != noGap && s.v.closed(r.end) {
+		s.claim(at, r.end, Postcode, 0.8)
+	}
+}
+
+// field returns the end of the value of a field: up to a mark, a gap before another label,
+// or the end of the line.
+func (s *scan) field(at, limit int) int {
+	v := s.v
+	end := at
+	for end < v.len() && end-at < limit {
+		switch v.r[end] {
+		case ',', ';', '，', '。', '；', ':', '：', '|', '(', ')', '、', '"', '\n', '”', '“':
+			return end
+		}
+		if end > at && v.gap[end] >= lineEnd && (v.gap[end] == parting || s.wordEnd[end] > 0 || !v.continues(end)) {
+			return end
+		}
+		if end > at && v.gap[end] == blank && (s.wordEnd[end] > 0 || end-at >= 6 && !v.is(end, digit|numeral)) {
+			return end
+		}
+		end++
+	}
+	return end
+}
+
+// continues tells whether a line goes on over its end: a number or the part of an address.
+func (v *view) continues(i int) bool {
+	for j := i; j < i+8; j++ {
+		if strings.ContainsRune("号栋幢室路街村镇乡区县市楼组", v.at(j)) {
+			return true
+		}
+		if !v.is(j, han|digit) {
+			return false
+		}
+	}
+	return false
+}
+
+// address reads the parts of an address from i on and returns its end and how many there are.
+func (s *scan) address(i int) (end, parts int) {
+	end = i
+	for end-i < longestAddress {
+		to := s.part(end, end == i)
+		if to == end {
+			break
+		}
+		end = to
+		parts++
+	}
+	if parts > 0 {
+		end = s.v.tail(end)
+	}
+	return end, parts
+}
+
+// tail reads the numbers of house and room that close an address: 3-2-501.
+func (v *view) tail(end int) int {
+	at := end
+	if v.at(at) == '-' && v.is(at+1, digit) {
+		at++
+	}
+	to := at
+	for v.is(to, digit) || v.at(to) == '-' && v.is(to+1, digit) || v.is(to, alpha) && v.is(to+1, digit) {
+		to++
+	}
+	if to == at || to-at > 9 || v.at(to) == '年' || v.at(to) == '.' || v.gapAt(at) != noGap {
+		return end
+	}
+	if at == end && to-at == 6 && !strings.ContainsRune(v.text(at, to), '-') {
+		return end
+	}
+	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓", c) {
+		return end
+	}
+	if v.at(to) == '室' || v.at(to) == '房' || v.at(to) == '号' || v.at(to) == '户' {
+		to++
+	}
+	return to
+}
+
+// part reads one part of an address.
+func (s *scan) part(i int, first bool) int {
+	v := s.v
+	if i > 0 && !first && v.gapAt(i) >= lineEnd && !v.continues(i) {
+		return i
+	}
+	if to, _ := s.match(v, i, province|city|county); to > i {
+		if end, _ := s.match(v, to, placeNoun); end > to {
+			return end
+		}
+		if !first || s.partAhead(to) {
+			return to
+		}
+	}
+	if end := s.numberedPart(i); end > i {
+		return end
+	}
+	return s.namedPart(i)
+}
+
+// partAhead tells whether another part follows.
+func (s *scan) partAhead(i int) bool {
+	if to, _ := s.match(s.v, i, province|city|county); to > i {
+		return true
+	}
+	return s.namedPart(i) > i
+}
+
+// numberedPart reads 88号, 3栋, 二单元, N座.
+func (s *scan) numberedPart(i int) int {
+	v := s.v
+	at := i
+	if v.at(at) == '第' {
+		at++
+	}
+	to := at
+	for to-at < 8 && (v.is(to, digit|numeral) || v.is(to, alpha) && to-at < 2 || v.at(to) == '-' && v.is(to+1, digit) || strings.ContainsRune("甲乙丙丁附东西南北", v.at(to)) && to-at < 6 && v.at(to) != 0) {
+		to++
+	}
+	if to == at {
+		return i
+	}
+	best := i
+	for _, w := range numbered {
+		if v.has(to, w) {
+			best = max(best, to+len([]rune(w)))
+		}
+	}
+	if best == i && v.at(at) == '附' && v.at(to) == '号' {
+		return to + 1
+	}
+	return best
+}
+
+// namedPart reads a name of up to ten characters with a noun of place behind it.
+func (s *scan) namedPart(i int) int {
+	v := s.v
+	for j := i; j < i+10 && j < v.len(); j++ {
+		c := v.r[j]
+		if j > i {
+			if end, _ := s.match(v, j, placeNoun); end > j && !s.cutsWord(j, end) {
+				return s.extendNoun(end)
+			}
+		}
+		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) || j > i && v.gap[j] >= lineEnd {
+			return i
+		}
+		if end := int(s.wordEnd[j]); end > j+1 && !s.placeWord(j, end) {
+			return i
+		}
+	}
+	return i
+}
+
+// extendNoun takes a second noun that belongs to the first: 工业|园区, 家园|小区.
+func (s *scan) extendNoun(end int) int {
+	if to, _ := s.match(s.v, end, placeNoun); to > end {
+		return to
+	}
+	return end
+}
+
+// cutsWord tells whether the noun at j is the beginning of a longer word, as in 区别.
+func (s *scan) cutsWord(j, end int) bool {
+	return int(s.wordEnd[j]) > end
+}
+
+// placeWord tells whether an ordinary word may be part of the name of a place.
+func (s *scan) placeWord(j, end int) bool {
+	if to, _ := s.match(s.v, end-1, placeNoun); to >= end {
+		return true
+	}
+	if to, _ := s.match(s.v, j, placeNoun|province|city|county|orgName); to > j {
+		return true
+	}
+	switch s.v.text(j, end) {
+	case "和平", "光明", "阳光", "平安", "安宁", "安康", "海洋", "红花", "文化", "高新", "教师", "铁路", "公园", "解放军", "解放", "健康", "康复", "新生", "成都", "石油", "石棉":
+		return true
+	}
+	return false
+}
+
+// division claims an address that begins with a known division, or the division alone where
+// it stands as the place of something.
+func (s *scan) division(h hit) {
+	v := s.v
+	if s.taken[h.from] == Address || s.reach[h.from] > int32(h.to) || int(s.wordEnd[h.from]) > h.to {
+		return
+	}
+	end, parts := s.address(h.from)
+	suffixed := end > h.to
+	if parts == 0 {
+		end = h.to
+	}
+	switch {
+	case parts >= 2:
+		s.claimAddress(h.from, end, 0.9)
+	case parts == 1 && suffixed && h.kinds&(city|county) != 0:
+		s.claimAddress(h.from, end, 0.75)
+	case h.kinds&(city|county) != 0 && s.placed(h.from) && !v.is(end, never):
+		s.claimAddress(h.from, end, 0.65)
+	}
+}
+
+// placed tells whether the words before i say that a place follows.
+func (s *scan) placed(i int) bool {
+	for j := max(0, i-4); j < i; j++ {
+		if end, e := s.match(s.v, j, addrCue|addrLabel); end == i && e.kinds != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// street claims a street, a village or an estate that no division announces, if a number of
+// the house follows, and what names the place before it.
+func (s *scan) street(h hit) {
+	v := s.v
+	if s.taken[h.from] == Address || h.from == 0 || !v.is(h.from-1, han) {
+		return
+	}
+	if int(s.wordEnd[h.from]) > h.to || s.reach[h.from] > int32(h.to) {
+		return
+	}
+	end, parts := s.address(h.to)
+	from := s.placeStart(h.from)
+	if from == h.from {
+		return
+	}
+	admin := strings.ContainsRune("省市县镇乡村", v.at(h.to-1))
+	switch {
+	case parts >= 1 && (s.numberedPart(h.to) > h.to || parts >= 2 || admin && h.from-from >= 2):
+		s.claimAddress(from, end, 0.8)
+	case admin && h.from-from >= 2 && h.from-from <= 3 && s.placed(from):
+		s.claimAddress(from, h.to, 0.6)
+	}
+}
+
+// placeStart goes back over the name before a noun of place.
+func (s *scan) placeStart(i int) int {
+	v := s.v
+	from := i
+	for from > 0 && i-from < 6 && v.is(from-1, han) && !stopsPlace(v.r[from-1]) && s.taken[from-1] == "" && v.gap[from] == noGap {
+		if s.reach[from] == int32(from) && s.cueEnds(from) && from < i-1 {
+			break
+		}
+		from--
+	}
+	if int(s.reach[from]) > from {
+		from = min(int(s.reach[from]), i)
+	}
+	return from
+}

@@ -1,0 +1,73 @@
+package text
+
+import (
+	"cmp"
+	"slices"
+)
+
+// resolve settles what several recognisers claim: the surer claim stands, and of a weaker one
+// that overlaps it what is left over. Nothing that was claimed stays uncovered.
+func (s *scan) resolve() []Span {
+	slices.SortStableFunc(s.out, func(a, b found) int {
+		return cmp.Or(-cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.to-a.from, b.to-b.from), cmp.Compare(a.from, b.from))
+	})
+	owner := s.reach[:0]
+	owner = slices.Grow(owner, s.v.len()+1)[:s.v.len()+1]
+	clear(owner)
+	for n, f := range s.out {
+		if f.score < s.min && !f.known {
+			continue
+		}
+		for i := f.from; i < f.to; i++ {
+			if owner[i] == 0 {
+				owner[i] = int32(n + 1)
+			}
+		}
+	}
+	return s.spans(owner)
+}
+
+// rank orders claims: known values first, then by score; where they are equal, the longer
+// one.
+func rank(f found) float32 {
+	if f.known {
+		return 2 + f.score
+	}
+	return f.score
+}
+
+// spans turns the owners of characters into spans of the source.
+func (s *scan) spans(owner []int32) []Span {
+	var spans []Span
+	for i := 0; i < s.v.len(); {
+		n := owner[i]
+		j := i + 1
+		for j < s.v.len() && owner[j] == n {
+			j++
+		}
+		if n != 0 {
+			spans = s.span(spans, i, j, s.out[n-1])
+		}
+		i = j
+	}
+	return spans
+}
+
+// span appends one span, without the marks that a surer neighbour has left over.
+func (s *scan) span(spans []Span, from, to int, f found) []Span {
+	for from < to && trimmed(s.v.r[from]) {
+		from++
+	}
+	for to > from && trimmed(s.v.r[to-1]) {
+		to--
+	}
+	if from == to {
+		return spans
+	}
+	start, end := s.v.bytes(from, to)
+	if n := len(spans); n > 0 && spans[n-1].Type == f.typ && spans[n-1].End == start && (f.typ == Address || f.typ == Hospital) {
+		spans[n-1].End = end
+		return spans
+	}
+	return append(spans, Span{Start: start, End: end, Type: f.typ, Known: f.known, Score: min(f.score, 1)})
+}

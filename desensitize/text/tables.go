@@ -1,0 +1,126 @@
+package text
+
+import (
+	"embed"
+	"strings"
+	"unicode"
+)
+
+//go:embed data/*.txt
+var data embed.FS
+
+// tables say of every character what it folds to and what properties it has.
+type tables struct {
+	to  [1 << 16]uint16
+	cls [1 << 16]class
+}
+
+// fold returns the folded character and its properties; the character is 0 if it is dropped.
+func (t *tables) fold(r rune) (rune, class) {
+	if r < 1<<16 {
+		return rune(t.to[r]), t.cls[r]
+	}
+	if unicode.Is(unicode.Han, r) {
+		return r, han | wide
+	}
+	return r, 0
+}
+
+func newTables() *tables {
+	t := &tables{}
+	for r := rune(0); r < 1<<16; r++ {
+		t.to[r] = uint16(foldRune(r))
+	}
+	pairs := []rune(strings.Join(section("traditional.txt", ""), ""))
+	for i := 0; i+1 < len(pairs); i += 2 {
+		t.to[pairs[i]] = uint16(pairs[i+1])
+	}
+	marks := t.marks()
+	for r := rune(0); r < 1<<16; r++ {
+		to := rune(t.to[r])
+		if to >= 'A' && to <= 'Z' {
+			t.to[r] = uint16(to + 'a' - 'A')
+			t.cls[r] = alpha | upper
+			continue
+		}
+		t.cls[r] = basic(to) | marks[to]
+	}
+	return t
+}
+
+// basic tells the script of a folded character.
+func basic(r rune) class {
+	switch {
+	case r >= '0' && r <= '9':
+		return digit
+	case r >= 'a' && r <= 'z':
+		return alpha
+	case r == ' ':
+		return space
+	case r == '\n':
+		return newline
+	case unicode.IsUpper(r) && unicode.Is(unicode.Latin, r):
+		return alpha | upper
+	case unicode.Is(unicode.Latin, r):
+		return alpha
+	case unicode.Is(unicode.Han, r):
+		return han | wide
+	case r >= 0x3001 && r <= 0x303f, r >= 0xff00 && r <= 0xff0f:
+		return wide
+	}
+	return 0
+}
+
+// marks reads the properties of characters from the lists.
+func (t *tables) marks() map[rune]class {
+	m := map[rune]class{}
+	set := func(c class, words ...string) {
+		for _, w := range words {
+			for _, r := range w {
+				m[r] |= c
+			}
+		}
+	}
+	set(numeral, "〇零一二三四五六七八九十百千两廿卅○")
+	set(surname|frequent, section("surnames.txt", "common")...)
+	set(surname|wordlike, section("surnames.txt", "word")...)
+	set(surname, section("surnames.txt", "other")...)
+	set(often, section("given.txt", "often")...)
+	set(seldom, section("given.txt", "seldom")...)
+	set(never, section("given.txt", "never")...)
+	set(translit, section("translit.txt", "")...)
+	for _, w := range section("words.txt", "") {
+		if len([]rune(w)) == 1 {
+			set(function, w)
+		}
+	}
+	for r, c := range m {
+		if c&often != 0 {
+			m[r] = c &^ never
+		}
+	}
+	return m
+}
+
+// section returns the words of one section of a list, "name: words"; an empty name is a list
+// without sections. Lines that begin with # are comments.
+func section(file, name string) []string {
+	raw, err := data.ReadFile("data/" + file)
+	if err != nil {
+		panic("text: embedded list " + file + " is missing")
+	}
+	var words []string
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		head, rest, found := strings.Cut(line, ": ")
+		switch {
+		case name == "":
+			words = append(words, strings.Fields(line)...)
+		case found && head == name:
+			words = append(words, strings.Fields(rest)...)
+		}
+	}
+	return words
+}
