@@ -19,3 +19,8 @@ func (f *File) ProjectKey(ctx context.Context, project string) (key [32]byte, er
 	}
 	return f.digest(ctx, []byte(projectDomain), lengthPrefixed(project))
 }
+
+// ProjectKey derives the key of a research project; see File.ProjectKey.
+func (r *Reader) ProjectKey(ctx context.Context, project string) ([32]byte, error) {
+	return r.f.ProjectKey(ctx, project)
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/emrbridge/emrbridge/bridge/bus"
 	"github.com/emrbridge/emrbridge/bridge/claims"
 	"github.com/emrbridge/emrbridge/bridge/intake"
+	"github.com/emrbridge/emrbridge/bridge/project"
 	"github.com/emrbridge/emrbridge/bridge/retrieve"
 	"github.com/emrbridge/emrbridge/bridge/topology"
 	"github.com/emrbridge/emrbridge/chainclient"
@@ -28,6 +29,7 @@ import (
 	"github.com/emrbridge/emrbridge/guard"
 	"github.com/emrbridge/emrbridge/internal/obs"
 	"github.com/emrbridge/emrbridge/keystore"
+	"github.com/emrbridge/emrbridge/patientindex"
 	"github.com/emrbridge/emrbridge/recordstore/embedded"
 	"github.com/emrbridge/emrbridge/smcrypto"
 )
@@ -51,6 +53,7 @@ type site struct {
 	quarantine *intake.Quarantine
 	claims     *claims.Store
 	rules      *mapping.Set // from HL7 v2 messages to records
+	patients   *patientindex.Index
 
 	fhir    atomic.Pointer[fhirDesk]    // the FHIR service, once it is open
 	notices atomic.Pointer[fhirNotices] // of FHIR subscriptions, once they are served
@@ -256,10 +259,12 @@ type retrieval struct {
 	desk      *retrieve.Desk
 	client    *gateway.Client
 	server    *gateway.Server
+	research  *researchDesk
+	projects  *project.Desk
 }
 
 // openRetrieval builds owner, requester and desk over the open parts.
-func (s *site) openRetrieval() (*retrieval, error) {
+func (s *site) openRetrieval(ctx context.Context) (*retrieval, error) {
 	c := s.config
 	cert, err := tls.LoadX509KeyPair(c.Gateway.Cert, c.Gateway.Key)
 	if err != nil {
@@ -296,8 +301,12 @@ func (s *site) openRetrieval() (*retrieval, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts, err := s.openResearch(ctx, trust, r)
+	if err != nil {
+		return nil, err
+	}
 	r.server, err = gateway.NewServer(gateway.ServerConfig{
-		MSP: c.Hospital.MSP, Certificate: cert, Authority: pool, Owner: owner, Members: trust,
+		MSP: c.Hospital.MSP, Certificate: cert, Authority: pool, Owner: owner, Members: trust, Research: parts,
 		Guard: gatewayGuard{s.guard, c.Gateway.RateLimit}, Provider: s.provider, Logger: s.log.With("part", "gateway"),
 	})
 	return r, err

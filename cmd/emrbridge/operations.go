@@ -19,7 +19,7 @@ import (
 func (s *site) serveOwn(ctx context.Context, group *errgroup.Group, p *bridge.Pipeline, r *retrieval) error {
 	cfg := local.Config{Parked: p.Aside, Replayer: &replayer{site: s, intake: p.Intake}, Corrector: corrector{p.Intake}, Logger: s.log.With("part", "local")}
 	if r != nil {
-		cfg.Retriever, cfg.Desk = r.requester, r.desk
+		cfg.Retriever, cfg.Desk, cfg.Releases, cfg.Projects = r.requester, r.desk, r.research, r.projects
 	}
 	own, err := local.NewServer(cfg)
 	if err != nil {
@@ -72,35 +72,37 @@ func (r *replayer) Replay(ctx context.Context, id string, req local.ReplayReques
 // receiver is that of the endpoint which refused the item, with what the operator changes.
 // Its quarantine is left out: the item is there already.
 func (r *replayer) receiver(label intake.Label, charset string) (*hl7.Receiver, error) {
-	e := endpoint{name: "replay", stage: label.Stage, charset: r.charset(label.Stage), replay: true}
+	e := endpoint{name: "replay", stage: label.Stage, replay: true}
+	e.charset, e.force = r.charset(label.Stage)
 	if charset != "" {
-		e.charset = charset
+		e.charset, e.force = charset, true
 	}
 	to, err := r.site.receiver(r.intake, e)
 	if err != nil {
 		return nil, err
 	}
-	to.Quarantine, to.Charset.Force = nil, charset != ""
+	to.Quarantine = nil
 	return to, nil
 }
 
-// charset returns the default charset of the endpoint that a stage of the quarantine names.
-func (r *replayer) charset(stageName string) string {
-	kind, name, _ := strings.Cut(stageName, "/")
+// charset returns the charset of the endpoint that a stage of the quarantine names, and
+// whether it counts whatever MSH-18 says.
+func (r *replayer) charset(stageName string) (name string, force bool) {
+	kind, endpoint, _ := strings.Cut(stageName, "/")
 	for _, l := range r.site.config.HL7.Listeners {
-		if kind == "hl7" && l.Name == name {
-			return l.Charset
+		if kind == "hl7" && l.Name == endpoint {
+			return l.Charset, l.ForceCharset
 		}
 	}
 	for _, f := range r.site.config.HL7.Folders {
-		if kind == "folder" && f.Name == name {
-			return f.Charset
+		if kind == "folder" && f.Name == endpoint {
+			return f.Charset, f.ForceCharset
 		}
 	}
 	if ls := r.site.config.HL7.Listeners; len(ls) > 0 {
-		return ls[0].Charset
+		return ls[0].Charset, ls[0].ForceCharset
 	}
-	return "UTF-8"
+	return "UTF-8", false
 }
 
 // replayAll takes one message, or all of a batch. The answer is that of the first message

@@ -38,6 +38,8 @@ work with their configuration (--config).
 		newResearchInitCommand(), newResearchAdmitCommand(), newResearchImportCommand(),
 		newResearchApplyCommand(), newResearchSubmitCommand(), newResearchApproveCommand(), newResearchStatusCommand(),
 		newResearchConfirmDeletionCommand(), newResearchCloseCommand(), newResearchReidentifyCommand(),
+		newResearchReleaseCommand(), newResearchFetchCommand(), newResearchOpenCommand(), newResearchProveCommand(), newResearchCheckProofCommand(),
+		newResearchTraceCommand(), newResearchConsentCommand(), newResearchCohortCommand(),
 	)
 	return cmd
 }

@@ -215,7 +215,7 @@ func (s *site) serveHospitals(ctx context.Context, group *errgroup.Group, p *bri
 	if s.config.Gateway.Addr == "" {
 		return s.serveOwn(ctx, group, p, nil)
 	}
-	r, err := s.openRetrieval()
+	r, err := s.openRetrieval(ctx)
 	if err != nil {
 		return err
 	}
@@ -224,5 +224,6 @@ func (s *site) serveHospitals(ctx context.Context, group *errgroup.Group, p *bri
 		return fmt.Errorf("gateway: %w (is the address taken? change gateway.addr)", err)
 	}
 	group.Go(func() error { return r.server.Serve(ctx, listener) })
+	r.research.run(ctx, group, s)
 	return s.serveOwn(ctx, group, p, r)
 }
