@@ -162,6 +162,35 @@ func (m *moment) shiftDays(days int) (string, bool) {
 	return m.write(t.Year(), int(t.Month()), t.Day()), true
 }
 
+// shiftISO is the short way for a whole date of FHIR; ok is false for all others.
+func shiftISO(text string, days int) (string, bool) {
+	if len(text) < 10 || text[4] != '-' || text[7] != '-' || len(text) > maxDate || len(text) > 10 && (text[10] != 'T' || !plainTail(text[11:])) {
+		return "", false
+	}
+	y, ok := twoDigits(text)
+	y2, ok2 := twoDigits(text[2:])
+	m, ok3 := twoDigits(text[5:])
+	d, ok4 := twoDigits(text[8:])
+	if !ok || !ok2 || !ok3 || !ok4 || m < 1 || m > 12 || d < 1 {
+		return "", false
+	}
+	t := time.Date(y*100+y2, time.Month(m), d, 0, 0, 0, 0, time.UTC)
+	if t.Day() != d {
+		return "", false
+	}
+	t = t.AddDate(0, 0, days)
+	if t.Year() < 1 || t.Year() > 9999 {
+		return "", false
+	}
+	var room [maxDate]byte
+	return string(append(t.AppendFormat(room[:0], "2006-01-02"), text[10:]...)), true
+}
+
+func twoDigits(s string) (int, bool) {
+	a, b := s[0]-'0', s[1]-'0'
+	return int(a)*10 + int(b), a <= 9 && b <= 9
+}
+
 // write returns the text with other numbers.
 func (m *moment) write(y, mo, d int) string {
 	var b strings.Builder

@@ -9,13 +9,28 @@ import (
 // shift moves a date by the days of the session's patient. A record that names no patient
 // has no shift of its own: its dates become years.
 func (s *Session) shift(rule *Rule, v Value) (string, bool) {
+	if s.subject == nil {
+		m, ok := readDate(v.Text, v.Layout)
+		if !ok {
+			return "", false
+		}
+		return m.coarse(ToYear, v.Layout)
+	}
+	by := s.days(rule)
+	if v.Layout == ISO {
+		if out, ok := shiftISO(v.Text, by); ok {
+			return out, true
+		}
+	}
 	m, ok := readDate(v.Text, v.Layout)
 	if !ok {
 		return "", false
 	}
-	if s.subject == nil {
-		return m.coarse(ToYear, v.Layout)
-	}
+	return m.shiftDays(by)
+}
+
+// days is by how many days the patient's dates move under a rule.
+func (s *Session) days(rule *Rule) int {
 	days := rule.Days
 	if days == 0 {
 		days = s.job.cfg.Policy.ShiftDays
@@ -28,7 +43,7 @@ func (s *Session) shift(rule *Rule, v Value) (string, bool) {
 		}
 		s.shifts[days] = by
 	}
-	return m.shiftDays(by)
+	return by
 }
 
 // generalise makes a value coarser; ok is false where it cannot be read.

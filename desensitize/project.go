@@ -38,11 +38,12 @@ type ProjectConfig struct {
 // it is HMAC-SM3 under the project's key over the project's id, a purpose, a type and a value.
 // It is safe for concurrent use.
 type Project struct {
-	id    string
-	copy  []byte
-	inner []byte // marshalled state of SM3 behind the inner pad of HMAC
-	outer []byte
-	pool  sync.Pool
+	id     string
+	prefix []byte // what every message begins with
+	copy   []byte
+	inner  []byte // marshalled state of SM3 behind the inner pad of HMAC
+	outer  []byte
+	pool   sync.Pool
 }
 
 // NewProject returns a project. It does not keep cfg.Key.
@@ -57,6 +58,7 @@ func NewProject(cfg ProjectConfig) (*Project, error) {
 		return nil, fmt.Errorf("%w: the key is all zero", ErrProject)
 	}
 	p := &Project{id: cfg.ID, copy: bytes.Clone(cfg.Copy)}
+	p.prefix = appendPart(appendPart(nil, "emrbridge-deid/1"), p.id)
 	p.pool.New = func() any { return sm3.New() }
 	var err error
 	if p.inner, err = padded(cfg.Key, 0x36); err != nil {
@@ -96,14 +98,15 @@ func (p *Project) LogValue() slog.Value {
 // Digest is HMAC-SM3 under the project's key over the project's id and parts. Each part is
 // preceded by its length, so that parts cannot run together.
 func (p *Project) Digest(parts ...string) [sm3.Size]byte {
+	var room [256]byte
+	message := append(room[:0], p.prefix...)
+	for _, part := range parts {
+		message = appendPart(message, part)
+	}
 	h, _ := p.pool.Get().(hash.Hash)
 	defer p.pool.Put(h)
 	restore(h, p.inner)
-	writePart(h, "emrbridge-deid/1")
-	writePart(h, p.id)
-	for _, part := range parts {
-		writePart(h, part)
-	}
+	_, _ = h.Write(message)
 	var sum [sm3.Size]byte
 	h.Sum(sum[:0])
 	restore(h, p.outer)
@@ -118,11 +121,8 @@ func restore(h hash.Hash, state []byte) {
 	}
 }
 
-func writePart(h hash.Hash, s string) {
-	var n [4]byte
-	binary.BigEndian.PutUint32(n[:], uint32(len(s)))
-	_, _ = h.Write(n[:])
-	_, _ = h.Write([]byte(s))
+func appendPart(dst []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(s))), s...)
 }
 
 // Number returns a number in [0, n) that depends on parts alone. It is unbiased: digests that

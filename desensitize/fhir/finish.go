@@ -16,6 +16,15 @@ type label struct {
 	methods               []desensitize.Method
 }
 
+func (l label) append(dst []byte) []byte {
+	dst = append(dst, '{')
+	if l.system != "" {
+		dst = append(appendString(append(dst, `"system":`...), l.system), ',')
+	}
+	dst = appendString(append(dst, `"code":`...), l.code)
+	return append(appendString(append(dst, `,"display":`...), l.display), '}')
+}
+
 const observationValue = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 
 // labels of the security alteration integrity codes (HL7 v3 ObservationValue,
@@ -277,7 +286,7 @@ func (o *object) security(add []label) error {
 			w.out = append(w.out, ',')
 		}
 		any = true
-		w.out = tree.Code(l.system, l.code, l.display).AppendJSON(w.out)
+		w.out = l.append(w.out)
 	}
 	w.out = append(w.out, ']')
 	if !any {

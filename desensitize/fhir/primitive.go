@@ -183,7 +183,8 @@ func (o *object) one(e *edge, n *fhir.Node) (bool, error) {
 		w.note(eff, desensitize.Redact, e.what)
 		return false, nil
 	}
-	c := &Call{
+	c := &w.call
+	*c = Call{
 		Session: w.session, Element: e.elem, Type: e.what, Text: n.Text, Owner: o.node, OwnerType: o.plan.typ,
 		Item: path.Item{Node: n, Primitive: e.elem.Primitive}, Resource: w.here().item, w: w,
 	}

@@ -32,8 +32,21 @@ func (w *walk) reference(c *Call, pseudonym func(kind, id string) string) string
 		}
 		return "#" + pseudonym("#", local)
 	}
-	return rewrite(text, c.w.people.home, pseudonym)
+	if out, ok := c.w.links[text]; ok {
+		return out
+	}
+	out := rewrite(text, c.w.people.home, pseudonym)
+	if c.w.links == nil {
+		c.w.links = map[string]string{}
+	}
+	if len(c.w.links) < maxLinks {
+		c.w.links[text] = out
+	}
+	return out
 }
+
+// maxLinks bounds the references that a walk remembers.
+const maxLinks = 4096
 
 func rewrite(text, home string, pseudonym func(kind, id string) string) string {
 	lower := strings.ToLower(text)

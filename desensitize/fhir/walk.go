@@ -34,7 +34,10 @@ type walk struct {
 	// once more.
 	replacing int32
 	guard     guard.People
-	cleaned   map[string]bool // whether recognisers find nothing in a text
+	call      Call              // used again for every value
+	links     map[string]string // references that were rewritten before
+	free      []*object         // objects that are done with
+	cleaned   map[string]bool   // whether recognisers find nothing in a text
 }
 
 // mode is what the rules of a job have in common.
@@ -155,6 +158,7 @@ func (w *walk) object(n *fhir.Node, p *plan, eff int32) (bool, error) {
 		w.out = append(append(append(w.out, `"resourceType":"`...), p.typ.Name...), '"')
 		o.any = true
 	}
+	defer func() { w.free = append(w.free, o) }()
 	own := o.any
 	for i := range n.Names {
 		if err := w.alive(); err != nil {
@@ -194,7 +198,14 @@ type object struct {
 }
 
 func newObject(w *walk, n *fhir.Node, p *plan, eff int32) *object {
-	o := &object{w: w, node: n, plan: p, eff: eff}
+	var o *object
+	if last := len(w.free) - 1; last >= 0 {
+		o, w.free = w.free[last], w.free[:last]
+		*o = object{written: o.written[:0]}
+	} else {
+		o = &object{}
+	}
+	o.w, o.node, o.plan, o.eff = w, n, p, eff
 	for _, name := range n.Names {
 		o.shadows = o.shadows || name != "" && name[0] == '_'
 	}

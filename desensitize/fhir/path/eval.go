@@ -61,6 +61,11 @@ type machine struct {
 // there. An empty result is false; a single value that is not a boolean is true (FHIRPath N1
 // §4.5).
 func (e *Expression) Holds(at, resource Item) (bool, error) {
+	if len(e.quick) > 0 {
+		if holds, known := e.tryQuick(at); known {
+			return holds, nil
+		}
+	}
 	m := &machine{root: resource}
 	out, err := m.eval(e.root, []value{{item: at}})
 	if err != nil {

@@ -17,6 +17,7 @@ const (
 type Expression struct {
 	source string
 	root   *node
+	quick  []quick // the whole of it, where it is so simple
 }
 
 // String returns the source.
@@ -53,7 +54,9 @@ func Compile(src string) (*Expression, error) {
 	if p.tok.kind != end {
 		return nil, p.fail(p.tok.at, "something follows the end of the expression")
 	}
-	return &Expression{src, n}, nil
+	e := &Expression{source: src, root: n}
+	e.quick, _ = n.quick(nil)
+	return e, nil
 }
 
 func (p *parser) advance() (err error) {
