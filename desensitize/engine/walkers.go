@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/emrbridge/emrbridge/desensitize"
+	"github.com/emrbridge/emrbridge/desensitize/cda"
 	"github.com/emrbridge/emrbridge/desensitize/fhir"
 	"github.com/emrbridge/emrbridge/desensitize/v2"
 )
@@ -32,6 +33,15 @@ func (e *Engine) walkers() (map[desensitize.Format]walk, error) {
 			return nil, err
 		}
 		out[desensitize.FHIR] = func(ctx context.Context, data []byte, in Input, r *desensitize.Report) ([]byte, error) {
+			return w.Record(ctx, data, in.Subject, in.Known, r)
+		}
+	}
+	if _, ok := policy.Rules(desensitize.CDA); ok {
+		w, err := cda.NewWith(e.job, cda.Options{})
+		if err != nil {
+			return nil, err
+		}
+		out[desensitize.CDA] = func(ctx context.Context, data []byte, in Input, r *desensitize.Report) ([]byte, error) {
 			return w.Record(ctx, data, in.Subject, in.Known, r)
 		}
 	}
