@@ -60,7 +60,7 @@ $(BUILD)/tools/golangci-lint: internal/tools/go.mod
 
 .PHONY: corpus
 corpus: build ## try the outside test data in CORPUS
-	CORPUS=$(abspath $(CORPUS)) $(GO) test -count=1 -tags corpus -run Corpus ./adapters/... ./smcrypto/... ./patientindex/...
+	CORPUS=$(abspath $(CORPUS)) $(GO) test -count=1 -tags corpus -run Corpus ./adapters/... ./smcrypto/... ./patientindex/... ./desensitize/...
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser and format for FUZZTIME each

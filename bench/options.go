@@ -58,7 +58,7 @@ func (r *Results) Run(ctx context.Context, o Options, only string) error {
 	parts := []struct {
 		name    string
 		measure func(context.Context, *Results, Options) error
-	}{{"crypto", Crypto}, {"hl7", HL7}, {"cda", CDA}, {"fhir", FHIR}, {"mllp", MLLP}, {"large", Large}, {"retrieval", Retrieval}, {"chain", Chain}}
+	}{{"crypto", Crypto}, {"hl7", HL7}, {"cda", CDA}, {"fhir", FHIR}, {"deid", Deid}, {"mllp", MLLP}, {"large", Large}, {"retrieval", Retrieval}, {"chain", Chain}}
 	ran, names := false, []string{}
 	for _, p := range parts {
 		names = append(names, p.name)

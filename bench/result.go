@@ -21,6 +21,9 @@ type Figure struct {
 	Value  float64 `json:"value"`
 	Unit   string  `json:"unit"`
 	Anchor string  `json:"anchor,omitempty"` // what it is measured against
+	// Low and High bound the value with a confidence of 95 %, where it is a share of cases.
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
 }
 
 // Results are the figures of one run. Runs of other work on the same machine lower them:
@@ -109,6 +112,9 @@ func (r *Results) Write(dir string) error {
 		if err := write(dir, c.file, func() ([]byte, error) { return r.draw(c) }); err != nil {
 			return err
 		}
+	}
+	if err := write(dir, "deid.svg", r.accuracy); err != nil {
+		return err
 	}
 	return write(dir, "retrieval.svg", r.spread)
 }

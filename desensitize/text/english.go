@@ -15,9 +15,6 @@ const (
 
 // english adds what package english finds in the source, in places of the view.
 func (s *scan) english() {
-	if !s.v.latin() {
-		return
-	}
 	english.Find(s.v.src, func(start, end int, t english.Type, strong bool) {
 		score := float32(englishGuess)
 		if strong {
@@ -29,22 +26,28 @@ func (s *scan) english() {
 	})
 }
 
-// latin says that the text has three letters of the Latin script in a row, or a number that
-// stands in no Chinese text.
-func (v *view) latin() bool {
-	run := 0
-	for i := range v.r {
-		if v.cls[i]&alpha == 0 {
-			run = 0
-		} else if run++; run == 3 {
-			return true
-		}
-	}
-	return false
-}
-
 // place is the first character of the view that begins at or behind an offset of the source.
 func (v *view) place(offset int) int {
 	i, _ := slices.BinarySearch(v.off[:v.len()], int32(offset))
 	return i
+}
+
+// latinName claims up to four capitalised words behind a Chinese label: 姓名：John Smith.
+func (s *scan) latinName(at int) {
+	v, end := s.v, at
+	for n, i := 0, at; n < 4 && v.is(i, upper); n++ {
+		for v.is(i, alpha) || (v.at(i) == '\'' || v.at(i) == '-' || v.at(i) == '.') && v.is(i-1, alpha) {
+			i++
+		}
+		if end = i; v.at(i) != ' ' && v.at(i) != ',' {
+			break
+		}
+		for v.at(i) == ' ' || v.at(i) == ',' {
+			i++
+		}
+	}
+	if end-at >= 2 && !v.is(end, digit) {
+		s.claim(at, end, Name, englishSure)
+		s.names[v.text(at, end)] = strongName
+	}
 }

@@ -17,7 +17,7 @@ func (e *pass) number(i int) {
 	case e.ageAt(i), e.ageOf(i):
 		e.take(i, i+1, Age, false)
 	case e.ukPostcode(i):
-	case e.spacedPhone(i), e.wardAt(i):
+	case e.spacedPhone(i), e.trunkPhone(i), e.wardAt(i), e.fours(i), e.longZip(i):
 	case e.longNumber(i):
 	}
 }
@@ -243,6 +243,44 @@ func (e *pass) spacedPhone(i int) bool {
 	return true
 }
 
+// trunkPhone reads a number that begins with the zero of a trunk prefix: 03-1234-5678.
+func (e *pass) trunkPhone(i int) bool {
+	a, b, c := e.digits(i), e.digits(i+2), e.digits(i+4)
+	if a < 2 || a > 5 || e.text[e.tokens[i].start] != '0' || !e.separated(i+1, "-") || b < 2 || b > 4 || !e.separated(i+3, "-") || c < 3 || c > 4 {
+		return false
+	}
+	e.take(i, i+5, Phone, false)
+	return true
+}
+
+// fours reads three or more groups of four digits, as on cards. Years are none.
+func (e *pass) fours(i int) bool {
+	j, years := i, true
+	for j < i+10 && e.digits(j) == 4 && (j == i || e.close(j)) {
+		years = years && e.year(j)
+		if j++; e.separated(j, "-") {
+			j++
+		}
+	}
+	if years || j < i+3 || e.digits(i+1) == 0 && j < i+5 {
+		return false
+	}
+	for e.kind(j-1) == markToken {
+		j--
+	}
+	e.take(i, j, OtherID, false)
+	return true
+}
+
+// longZip reads a ZIP code of nine digits: 91170-1234.
+func (e *pass) longZip(i int) bool {
+	if e.digits(i) != 5 || !e.separated(i+1, "-") || e.digits(i+2) != 4 || e.touches(i+3) && !e.is(i+3, '.') && !e.is(i+3, ',') {
+		return false
+	}
+	e.take(i, i+3, Postcode, false)
+	return true
+}
+
 // wardAt reads a ward named by floor and side: 4 West.
 func (e *pass) wardAt(i int) bool {
 	if n := e.digits(i); n == 0 || n > 2 || !e.near(i+1) || !e.capital(i+1) || e.capital(i+2) && e.near(i+2) || !e.lower(i+1, "north", "south", "east", "west") {
@@ -372,6 +410,10 @@ func (e *pass) longNumber(i int) bool {
 			run = 0
 		}
 	}
+	if longest >= 6 && e.separated(i-1, "-") && e.kind(i-2) == wordToken && e.upperEnd(i-2) {
+		e.takeID(i, OtherID) // MRN-2468135
+		return true
+	}
 	if longest < 9 && !(longest >= 6 && e.kind(i) == mixedToken && len(s) >= 8 && longest < len(s)) {
 		return false
 	}
@@ -380,4 +422,10 @@ func (e *pass) longNumber(i int) bool {
 	}
 	e.takeID(i, OtherID)
 	return true
+}
+
+// upperEnd says that a word ends with two capital letters.
+func (e *pass) upperEnd(i int) bool {
+	s := e.str(i)
+	return len(s) >= 2 && charKinds[s[len(s)-1]] == upperChar && charKinds[s[len(s)-2]] == upperChar
 }
