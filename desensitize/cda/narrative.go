@@ -89,6 +89,9 @@ func (r *run) scrubBlocks(s sort, rule *compiled, blocks []block) map[*safexml.N
 		news[0] = strings.ReplaceAll(text, joint, "\n")
 	}
 	for i, b := range full {
+		if guard.Layered(news[i]) {
+			news[i], _ = r.scrub(rule, "", news[i])
+		}
 		if news[i] != lines[i] {
 			out[b.nodes[0]] = news[i]
 			continue

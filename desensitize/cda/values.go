@@ -169,12 +169,23 @@ func (r *run) clean(s sort, rule *compiled, text string) (string, bool) {
 	if text == "" || guard.Token(r.people, text) {
 		return text, true
 	}
-	out, ok, err := r.session.Scrub(r.place(), ruleOf(rule), hidden.Replace(text))
-	if r.fault(err) || !ok {
+	out, ok := r.scrub(rule, "", text)
+	if !ok {
 		r.note(s, ruleOf(rule), desensitize.Redact)
-		return "", false
 	}
-	return out, true
+	return out, ok
+}
+
+// scrub removes identifiers from a text. head stands before it while recognisers look at it.
+func (r *run) scrub(rule *compiled, head, text string) (string, bool) {
+	return guard.Layers(hidden.Replace(text), func(text string) (string, bool) {
+		out, ok, err := r.session.Scrub(r.place(), ruleOf(rule), head+text)
+		if rest, same := strings.CutPrefix(out, head); same && ok && !r.fault(err) {
+			return rest, true
+		}
+		out, ok, err = r.session.Scrub(r.place(), ruleOf(rule), text)
+		return out, ok && !r.fault(err)
+	})
 }
 
 // hidden takes characters out of texts that nobody sees and behind which a recogniser would
@@ -458,13 +469,5 @@ func (r *run) labelled(n *safexml.Node, s sort, rule *compiled, text string) (st
 	if label == "" || len(label) > maxLabel || text == "" || len(text) > 4*maxLabel {
 		return r.clean(s, rule, text)
 	}
-	head := hidden.Replace(label) + "："
-	out, ok, err := r.session.Scrub(r.place(), ruleOf(rule), head+hidden.Replace(text))
-	if r.fault(err) || !ok {
-		return "", false
-	}
-	if rest, same := strings.CutPrefix(out, head); same {
-		return rest, true
-	}
-	return r.clean(s, rule, text)
+	return r.scrub(rule, hidden.Replace(label)+"：", text)
 }

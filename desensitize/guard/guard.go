@@ -110,7 +110,14 @@ func Token[T Bytes](p People, s T) bool {
 			return false
 		}
 	}
-	return count <= MaxPlainDigits && (lower == 0 || lower+count <= 8) && !Names(p, s)
+	if count > MaxPlainDigits || lower > 0 && lower+count > 8 || Names(p, s) {
+		return false
+	}
+	if len(s) < minEncoded {
+		return true
+	}
+	_, hides := decode64(string(s))
+	return !hides
 }
 
 // OID reports an object identifier none of whose arcs can be the number of somebody.

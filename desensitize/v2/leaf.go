@@ -14,11 +14,11 @@ func (r *run) leafValue(n *node, raw []byte, rule *compiled) {
 	if rule != nil {
 		of = rule.rule
 	}
-	switch r.method(rule) {
-	case desensitize.Redact:
+	switch m := r.method(rule); {
+	case m == desensitize.Redact, m != desensitize.Keep && n.leaf == checkLeaf:
 		r.note(n, of, desensitize.Redact)
-	case desensitize.Keep, desensitize.Scrub:
-		r.guard(n, raw, of, r.method(rule))
+	case m == desensitize.Keep, m == desensitize.Scrub:
+		r.guard(n, raw, of, m)
 	default:
 		text := r.plain(raw)
 		if n.leaf == universal {

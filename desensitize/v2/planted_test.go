@@ -59,7 +59,10 @@ func TestPlantedEverywhere(t *testing.T) {
 		"highlighted":  func(p string) string { return p[:len("王")] + "\\H\\" + p[len("王"):] },
 	}
 	for form, write := range forms {
-		for _, p := range planted {
+		for i, p := range planted {
+			if (form == "components" || form == "parts") && i > 1 { // large ones
+				continue
+			}
 			var message strings.Builder
 			message.WriteString(header)
 			for _, name := range names {

@@ -161,18 +161,18 @@ const maxLabel = 64
 // scrub removes identifiers from a text. The name of an observation stands before its value
 // while recognisers look at it: “contact: Li Si” tells more than “Li Si”.
 func (r *run) scrub(n *node, rule *desensitize.Rule, text string) (string, bool) {
+	head := ""
 	if label := r.label(n); label != "" && len(text) <= 4*maxLabel {
-		head := label + "："
+		head = label + "："
+	}
+	return guard.Layers(text, func(text string) (string, bool) {
 		out, ok, err := r.session.Scrub(n.path, rule, head+text)
-		if r.fault(err) {
-			return "", false
-		}
-		if rest, same := strings.CutPrefix(out, head); same && ok {
+		if rest, same := strings.CutPrefix(out, head); same && ok && !r.fault(err) {
 			return rest, true
 		}
-	}
-	out, ok, err := r.session.Scrub(n.path, rule, text)
-	return out, ok && !r.fault(err)
+		out, ok, err = r.session.Scrub(n.path, rule, text)
+		return out, ok && !r.fault(err)
+	})
 }
 
 func (r *run) fault(err error) bool {

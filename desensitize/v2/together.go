@@ -6,6 +6,7 @@ import (
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/desensitize"
+	"github.com/emrbridge/emrbridge/desensitize/guard"
 )
 
 // scrubbed is what became of the text of one of several segments that are one text.
@@ -98,14 +99,17 @@ func (r *run) scrubGroup(m *hl7.Message, group []int) {
 	}
 	for _, i := range group {
 		n, raw, rule := r.textNode(m.Segment(i).Raw())
-		if n == nil {
+		text := ""
+		if n != nil {
+			text = r.plain(raw)
+		}
+		if n == nil || guard.Layered(text) {
 			flush()
 			continue
 		}
 		if len(members) > 0 {
 			all.WriteString(joint)
 		}
-		text := r.plain(raw)
 		all.WriteString(text)
 		members = append(members, i)
 		found = append(found, scrubbed{path: n.path, text: text, rule: rule, same: !r.hides(raw)})
