@@ -138,17 +138,14 @@ func researchConfirmDeletion(cmd *cobra.Command, o deletionOptions, id string) e
 	if err != nil {
 		return err
 	}
+	if err := o.check(); err != nil {
+		return err
+	}
 	list, err := o.pseudonymList()
 	if err != nil {
 		return err
 	}
-	if o.pseudonyms != "" && (o.hospital == "" || o.notice == 0) {
-		return errors.New("--pseudonyms goes with --hospital and --notice: the list is that of one notice")
-	}
 	if o.out != "" {
-		if o.hospital == "" || o.notice == 0 || o.pseudonyms == "" {
-			return errors.New("--out needs --hospital, --notice and --pseudonyms: without the proxy hospital the notice cannot be read")
-		}
 		return o.say(cmd, f, o.confirmation(id, o.hospital, o.notice, evidence.SubjectsDigest(list), uint32(len(list))), id)
 	}
 	open, err := o.openNotices(cmd.Context(), f, id)
@@ -165,6 +162,18 @@ func researchConfirmDeletion(cmd *cobra.Command, o deletionOptions, id string) e
 		if err := o.say(cmd, f, o.confirmation(id, n.Hospital, n.Terms.Sequence, n.Terms.Subjects, n.Terms.Count), id); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// check looks at which flags go together.
+func (o *deletionOptions) check() error {
+	one := o.hospital != "" && o.notice != 0
+	switch {
+	case o.pseudonyms != "" && !one:
+		return errors.New("--pseudonyms goes with --hospital and --notice: the list is that of one notice")
+	case o.out != "" && (!one || o.pseudonyms == ""):
+		return errors.New("--out needs --hospital, --notice and --pseudonyms: without the proxy hospital the notice cannot be read")
 	}
 	return nil
 }
