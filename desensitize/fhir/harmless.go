@@ -50,6 +50,9 @@ func (w *walk) guarded() guard.People {
 // maxClean bounds the texts of which a walk remembers what recognisers said.
 const maxClean = 4096
 
+// maxRemembered is the length in bytes up to which a text is remembered.
+const maxRemembered = 200
+
 // clean reports a text in which the recognisers of free text find nothing.
 func (w *walk) clean(text string) (bool, error) {
 	if ok, seen := w.cleaned[text]; seen {
@@ -59,13 +62,20 @@ func (w *walk) clean(text string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	w.remember(text, ok)
+	return ok, nil
+}
+
+// remember keeps what the recognisers said of a short text: displays of codes and units stand
+// many times in a record.
+func (w *walk) remember(text string, clean bool) {
+	if len(text) > maxRemembered || len(w.cleaned) >= maxClean {
+		return
+	}
 	if w.cleaned == nil {
 		w.cleaned = map[string]bool{}
 	}
-	if len(w.cleaned) < maxClean {
-		w.cleaned[text] = ok
-	}
-	return ok, nil
+	w.cleaned[text] = clean
 }
 
 // publishedSystems begin the addresses of code systems whose codes are long numbers.

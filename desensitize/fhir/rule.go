@@ -48,6 +48,9 @@ func (r *rule) Change(c *Call) (Outcome, error) {
 	case kindOfPrimitive(c.Element.Primitive) == fhir.Bool:
 		return r.redacted(c) // no method but keep has a meaning for true and false
 	}
+	if r.Method == desensitize.Scrub && c.w.cleaned[c.Text] {
+		return Outcome{Text: c.Text, Method: desensitize.Keep}, nil // read before in this record
+	}
 	typ := c.Type
 	if c.Element.Name == "value" && c.OwnerType.Name == "Identifier" {
 		typ = numberType(c.Owner)
@@ -61,6 +64,7 @@ func (r *rule) Change(c *Call) (Outcome, error) {
 	}
 	if r.Method == desensitize.Scrub && out.Text == c.Text {
 		out.Method = desensitize.Keep // there was nothing in it
+		c.w.remember(c.Text, true)
 	}
 	return Outcome{Text: out.Text, Removed: out.Removed, Method: out.Method}, nil
 }
