@@ -86,7 +86,10 @@ func (v *view) value(i int) (at int, colon bool) {
 // announced notes a value of letters and digits. Pseudonyms have few digits among their
 // letters, numbers of hospitals mostly digits.
 func (v *view) announced(c cue, at int, note func(Type, int, int)) {
-	digits, end := v.alnumRun(at)
+	if at >= len(v.tight) || strings.ContainsAny(v.text[v.tight[max(0, at-1)].end:v.tight[at].start], "[\n") {
+		return // a label stands there instead of a value
+	}
+	digits, end := v.alnumRun(at, c.typ != WeChat)
 	n := end - at
 	if n < c.chars || digits < c.digits || c.digits > 0 && digits*2 < n || n < 2 {
 		return
@@ -96,18 +99,18 @@ func (v *view) announced(c cue, at int, note func(Type, int, int)) {
 	switch {
 	case c.typ == Phone && n == 11 && first[0] == '1' && first[1] < '3': // of no subscriber: a surrogate
 	case c.typ == IDCard && n >= 15 && !province(first): // of no province: a surrogate
-	case c.typ == WeChat && (!isLatin(v.tight[at].r) || start > 0 && v.text[start-1] == '['): // a label
+	case c.typ == WeChat && !isLatin(v.tight[at].r):
 	default:
 		note(c.typ, start, int(v.tight[end-1].end))
 	}
 }
 
-// alnumRun passes letters and digits with at most one blank or hyphen between, and counts
-// the digits.
-func (v *view) alnumRun(at int) (digits, end int) {
+// alnumRun passes letters and digits with at most one hyphen, or blank if they are allowed,
+// between, and counts the digits.
+func (v *view) alnumRun(at int, blanks bool) (digits, end int) {
 	for end = at; end < len(v.tight) && end-at < 40 && isAlnum(v.tight[end].r); end++ {
 		if end > at && !v.tight[end].joined {
-			if gap := v.text[v.tight[end-1].end:v.tight[end].start]; gap != "-" && gap != "_" && gap != " " {
+			if gap := v.text[v.tight[end-1].end:v.tight[end].start]; gap != "-" && gap != "_" && (gap != " " || !blanks) {
 				break
 			}
 		}

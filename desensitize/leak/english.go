@@ -104,17 +104,22 @@ func (v *view) capitalised(i, least int, note func(Type, int, int)) {
 	text, words, end := v.text, 0, i
 	for at := i; at < len(text) && upper(text, at) && words < 4; {
 		stop := wordEnd(text, at)
-		if w := text[at:stop]; len(w) < 2 || noName[strings.ToLower(w)] {
+		w := text[at:stop]
+		if low := strings.ToLower(w); noName[low] || words > 0 && prefixes[low] {
 			break
 		}
 		words++
 		end = stop
-		for stop < len(text) && (text[stop] == ' ' || text[stop] == ',' || text[stop] == '.') {
-			stop++
+		switch { // "Smith, John" and "John Q. Smith" go on; "Smith. He" does not
+		case strings.HasPrefix(text[stop:], ", "), strings.HasPrefix(text[stop:], ". ") && len(w) == 1:
+			at = stop + 2
+		case strings.HasPrefix(text[stop:], " "):
+			at = stop + 1
+		default:
+			at = len(text)
 		}
-		at = stop
 	}
-	if words >= least {
+	if words >= least && end-i >= 3 {
 		note(Name, i, end)
 	}
 }

@@ -57,6 +57,7 @@ type pattern struct {
 	bounded bool // letters and digits must end at its ends
 	pinyin  bool // characters of other forms but the same sound count as equal
 	titled  bool // a title must follow
+	word    bool // a family name that is an ordinary word as well
 }
 
 // Compiled are known identifiers ready to be searched. It is immutable.
@@ -315,7 +316,7 @@ func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end
 	}
 	last := i + len(p.runes) - 1
 	if p.titled {
-		n := v.titleAt(last + 1)
+		n := v.titleAt(last+1, p.word)
 		if n == 0 {
 			return
 		}

@@ -67,9 +67,13 @@ var titles = func() map[rune][][]rune {
 	return out
 }()
 
-// titleAt returns the length of the title at i of the view, 0 if there is none.
-func (v *view) titleAt(i int) int {
-	if i >= len(v.tight) {
+// titleAt returns the length of the title at i of the view, 0 if there is none. 某 before 院
+// and the like is no title, nor is it behind a family name that is a word as well (于某日).
+func (v *view) titleAt(i int, word bool) int {
+	if i >= len(v.tight) || word && v.tight[i].r == '某' {
+		return 0
+	}
+	if v.tight[i].r == '某' && i+1 < len(v.tight) && strings.ContainsRune("院单病地日月年时处种些个甲乙丙丁戊己庚辛壬癸", v.tight[i+1].r) {
 		return 0
 	}
 	for _, t := range titles[v.tight[i].r] {
@@ -135,11 +139,13 @@ func (c *Compiled) orders(family, given []rune) {
 		c.put(string(reversed), Name, false, true)
 		c.put(string(given)+string(family), Name, false, true)
 	}
-	c.insert(pattern{runes: family, typ: Name, titled: true})
+	c.insert(pattern{runes: family, typ: Name, titled: true, word: len(family) == 1 && doubtful[family[0]]})
 	if len(given) == 2 {
 		c.insert(pattern{runes: given, typ: Name, titled: true})
 	}
-	c.put(string(family)+"某"+string(given[len(given)-1:]), Name, false, false)
+	if !doubtful[family[0]] {
+		c.put(string(family)+"某"+string(given[len(given)-1:]), Name, false, false)
+	}
 	for _, before := range []string{"老", "小"} {
 		if len(family) == 1 && !wordAfter[before+string(family)] {
 			c.put(before+string(family), Name, false, false)
