@@ -264,6 +264,9 @@ func (v *view) compact(i int) int {
 		return i
 	}
 	y := r.value(0, 4)
+	if v.before(i, "批号") || v.before(i, "批号:") {
+		return i
+	}
 	if y < 1900 || y > 2099 || !validDate(y, r.value(4, 6), r.value(6, 8)) || r.d[6]*10+r.d[7] > 31 {
 		return i
 	}

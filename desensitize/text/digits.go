@@ -8,6 +8,8 @@ type run struct {
 	groups [24]uint8
 	ng     int
 	misses int // characters that were letters
+	mark   rune
+	mixed  bool // more than one kind of separator
 }
 
 // misread maps letters that scanning makes of digits.
@@ -40,6 +42,10 @@ func (v *view) read(i, limit int) run {
 			r.end = j + 1
 			size++
 		case r.n > 0 && r.end == j && separates(v.at(j)) && v.digitLike(j+1):
+			if r.ng > 0 && v.at(j) != r.mark {
+				r.mixed = true
+			}
+			r.mark = v.at(j)
 			r.groups[r.ng] = size
 			r.ng++
 			size = 0
@@ -89,6 +95,9 @@ func (r *run) uniform() bool {
 	}
 	if single {
 		return true
+	}
+	if r.mixed && r.groups[r.ng-1] < 4 {
+		return false
 	}
 	for _, g := range r.groups[:r.ng-1] {
 		if g < 3 {

@@ -117,7 +117,11 @@ func (s *scan) labelledNumber(at int, typ Type, marked bool) {
 	if end == at {
 		return
 	}
-	if r := v.read(at, 20); r.end > end && r.uniform() && r.n >= 6 && v.closed(r.end) {
+	lead := at
+	for v.is(lead, alpha) && lead < at+3 {
+		lead++
+	}
+	if r := v.read(lead, 20); r.end > end && r.uniform() && r.n >= 6 && v.closed(r.end) {
 		end, digits = r.end, r.n
 	}
 	if !enough(typ, end-at, digits, marked) {
@@ -197,6 +201,9 @@ func (s *scan) labelledPhone(at int, typ Type) {
 	v := s.v
 	for range 4 {
 		from := at
+		if v.at(at) == '(' && v.at(at+1) == '+' {
+			return // a number with its country code is recognised by itself
+		}
 		for v.at(at) == '+' || v.at(at) == '(' {
 			at++
 		}
@@ -207,6 +214,9 @@ func (s *scan) labelledPhone(at int, typ Type) {
 		}
 		if r.n < 7 || !v.closed(r.end) && v.at(r.end) != 'x' && v.at(r.end) != 'e' || r.n == 8 && v.compact(at) > at {
 			return
+		}
+		if x := v.landlineRun(at); x.n >= 10 && x.d[0] == 0 {
+			r = x
 		}
 		end := v.extension(r.end)
 		s.claim(from, end, typ, 0.96)

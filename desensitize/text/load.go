@@ -1,6 +1,12 @@
 package text
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
+
+// compounds are the surnames of two characters.
+var compounds = sync.OnceValue(func() []string { return section("surnames.txt", "compound") })
 
 // loadTrie reads all lists.
 func loadTrie(t *tables) *trie {
@@ -18,6 +24,9 @@ func loadTrie(t *tables) *trie {
 	}
 	for _, w := range section("places.txt", "county") {
 		x.add(w, county, 0)
+	}
+	for _, w := range section("ethnic.txt", "") {
+		x.add(w, ethnic, 0)
 	}
 	x.addLabels()
 	x.addNames()

@@ -1,11 +1,6 @@
 package text
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Evidence is added up in points; a candidate becomes a name from these sums on.
 const (
@@ -42,6 +37,16 @@ func (t *trie) addNames() {
 // chineseNames goes through the words that announce or follow names, then through the places
 // where a surname stands.
 func (s *scan) chineseNames() {
+	for i, r := range s.v.r {
+		if r == '·' {
+			s.dottedName(i)
+		}
+	}
+	for i := range s.v.r {
+		if s.taken[i] == "" && s.v.cls[i]&translit != 0 {
+			s.ethnicName(i)
+		}
+	}
 	for _, h := range s.hits {
 		if h.kinds&nameLabel != 0 {
 			s.labelledName(h)
@@ -60,8 +65,8 @@ func (s *scan) chineseNames() {
 	}
 	for i := range s.v.r {
 		switch {
-		case s.v.r[i] == '·':
-			s.dottedName(i)
+		case s.v.r[i] == '老' && s.taken[i] == "":
+			s.oldName(i)
 		case s.v.cls[i]&surname != 0 && s.taken[i] == "":
 			s.plainName(i)
 		}
@@ -150,14 +155,24 @@ func (s *scan) leftOf(i int) float32 {
 		return 1.5
 	case v.gapAt(i) == blank:
 		return 1
+	case v.at(i-1) == ':':
+		return s.afterColon(i)
 	case !v.is(i-1, han):
 		return 0.5
 	case v.is(i-1, function):
-		return 1
+		return 1.2
 	case s.reach[i] == int32(i):
 		return 0.3
 	}
 	return -1
+}
+
+// afterColon weighs the word before a colon: those for persons end in a few characters.
+func (s *scan) afterColon(i int) float32 {
+	if strings.ContainsRune("者人员师士生长名签字主夫妻父母子女亲友属配审核批办", s.v.at(i-2)) && s.v.at(i-2) != 0 {
+		return 4
+	}
+	return 2
 }
 
 // bestName weighs the names that may begin at i and returns the end and the sum of the best.
@@ -218,10 +233,14 @@ func (s *scan) familyScore(i, size int) float32 {
 	switch c := s.v.cls[i]; {
 	case c&frequent != 0 && c&wordlike != 0:
 		return 0.3
+	case c&wordlike != 0 && c&lexical == 0:
+		return 0.5
 	case c&frequent != 0:
 		return 1
 	case c&wordlike != 0:
 		return -0.8
+	case c&surname != 0 && c&lexical == 0:
+		return 1
 	case c&surname != 0:
 		return 0
 	}
@@ -243,6 +262,8 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 			sum += 0.3
 		case c&frequent != 0 && to-from == 1:
 			sum -= 1.5
+		case c&lexical == 0: // rare characters are seen in names
+			sum += 0.5
 		default:
 			sum -= 0.7
 		}
@@ -260,8 +281,12 @@ func (s *scan) rightOf(to int) float32 {
 		return 3
 	case (v.at(to) == ',' || v.at(to) == '，') && (v.at(to+1) == '男' || v.at(to+1) == '女') && !v.is(to+2, often|seldom):
 		return 3
+	case v.is(to, digit) && v.gapAt(to) == noGap && s.dose(to):
+		return -4
 	case !v.is(to, han) || v.gapAt(to) == blank:
 		return 1.2
+	case s.drugWord(to):
+		return -3
 	case v.is(to, function) || s.wordEnd[to] > 0:
 		return 1
 	}
@@ -269,6 +294,31 @@ func (s *scan) rightOf(to int) float32 {
 		return 2
 	}
 	return -1.5
+}
+
+// dose tells whether a number with a unit of medicine stands at i.
+func (s *scan) dose(i int) bool {
+	v := s.v
+	end := v.skipDigits(i)
+	if v.at(end) == '.' {
+		end = v.skipDigits(end + 1)
+	}
+	for _, w := range [...]string{"mg", "g", "ml", "ug", "μg", "u", "iu", "片", "粒", "支", "袋", "丸", "%", "×"} {
+		if v.has(end, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// drugWord tells whether a word stands at i that is said of medicines, not of persons.
+func (s *scan) drugWord(i int) bool {
+	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验"} {
+		if s.v.has(i, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // lexical takes points from candidates that cut through words or are words themselves.
@@ -293,6 +343,10 @@ func (s *scan) lexical(i, given, to int) (sum float32) {
 // name claims a name, remembers it, and goes on with those that are listed after it.
 func (s *scan) name(from, to int, score float32) {
 	for range 20 {
+		if s.v.at(to) == '之' && strings.ContainsRune("子女妻夫父母", s.v.at(to+1)) && s.v.at(to+1) != 0 {
+			s.claim(from, to, Name, 0.9)
+			to += 2
+		}
 		s.claim(from, to, Name, min(0.5+score/16, 0.99))
 		if score >= strongName {
 			n := s.v.text(from, to)
@@ -302,8 +356,10 @@ func (s *scan) name(from, to int, score float32) {
 		switch s.v.at(to) {
 		case '、', '/':
 			base = 4
-		case ',', '，', '和', '与', '及', ';':
+		case ',', '，', '和', '与', '及', ';', '或':
 			base = 1.5
+		case '(':
+			s.romanised(to + 1)
 		}
 		from = to + 1
 		if base == 0 || !s.v.is(from, surname) || s.taken[from] != "" {
@@ -311,116 +367,6 @@ func (s *scan) name(from, to int, score float32) {
 		}
 		if to, score = s.bestName(from, base); score < enoughForName {
 			return
-		}
-	}
-}
-
-// titledName looks for the name, or the surname alone, before 医生, 女士 and the like.
-func (s *scan) titledName(h hit) {
-	v, at := s.v, h.from
-	if at == 0 || !v.is(at-1, han) || s.taken[at-1] != "" || v.gapAt(at) >= lineEnd {
-		return
-	}
-	short := h.to-h.from == 1 // 总, 工, 老 and the like carry little weight
-	best, from := float32(0), at
-	for size := 2; size <= 4 && at-size >= 0; size++ {
-		i := at - size
-		if !v.is(i, surname) {
-			continue
-		}
-		end, score := s.bestName(i, s.leftOf(i)+1.5)
-		if end == at && score > best && !short {
-			best, from = score, i
-		}
-	}
-	if best >= enoughForName+0.8 {
-		s.name(from, at, best)
-		return
-	}
-	i := at - 1
-	if at >= 2 {
-		if to, _ := s.match(v, at-2, surnames2); to == at {
-			i = at - 2
-		}
-	}
-	if !v.is(i, surname) && i == at-1 || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
-		return
-	}
-	if v.is(i, wordlike) && !v.is(i, frequent) && v.is(i-1, han) && s.reach[i] != int32(i) && !v.is(i-1, function) {
-		return
-	}
-	s.claim(i, at, Name, 0.8)
-}
-
-// shortTitle tells whether a title of one character stands for itself.
-func (s *scan) shortTitle(h hit, i int) bool {
-	return s.v.is(i, frequent) && !s.v.is(i, wordlike) && !s.v.is(i-1, han) &&
-		(!s.v.is(h.to, han) || s.v.is(h.to, function)) && s.v.at(h.from) != '工' && s.v.at(h.from) != '老'
-}
-
-// anonymous claims 王某, 张某某, 李** with the surname.
-func (s *scan) anonymous(h hit) {
-	v := s.v
-	if !v.is(h.from-1, surname) || s.reach[h.from-1] >= int32(h.from) {
-		return
-	}
-	if v.is(h.from, alpha) || v.at(h.from) == '*' {
-		if v.is(h.to, alpha|digit) || v.is(h.from-1, wordlike) || !v.is(h.from-1, frequent) {
-			return
-		}
-	}
-	s.claim(h.from-1, h.to, Name, 0.8)
-}
-
-// dottedName claims names of the form 阿卜杜拉·买买提 around the dot at i.
-func (s *scan) dottedName(i int) {
-	v := s.v
-	from, to := i, i+1
-	for from > 0 && i-from < 8 && v.is(from-1, translit|often) && v.gap[from] == noGap && s.taken[from-1] == "" && int(s.reach[from-1]) <= from-1 && !s.cueEnds(from) {
-		from--
-	}
-	for to < v.len() && to-i < 16 && (v.is(to, translit|often) && !(v.is(to, function) && s.wordEnd[to] > 0) || v.r[to] == '·') && s.wordEnd[to] == 0 {
-		to++
-	}
-	if i-from < 2 || to-i < 3 {
-		return
-	}
-	s.name(from, to, strongName)
-}
-
-// cueEnds tells whether a word that announces names ends at i.
-func (s *scan) cueEnds(i int) bool {
-	for j := max(0, i-4); j < i; j++ {
-		if s.wordEnd[j] == int32(i) {
-			return true
-		}
-	}
-	return false
-}
-
-// repeat claims the names that were found with strong evidence wherever else they stand.
-func (s *scan) repeat() {
-	if len(s.names) == 0 {
-		return
-	}
-	first := map[rune][]string{}
-	for _, n := range slices.SortedFunc(maps.Keys(s.names), func(a, b string) int {
-		return cmp.Or(len(b)-len(a), strings.Compare(a, b))
-	}) {
-		r := []rune(n)[0]
-		first[r] = append(first[r], n)
-	}
-	v := s.v
-	for i, r := range v.r {
-		for _, n := range first[r] {
-			to := i + len([]rune(n))
-			if !v.has(i, n) || s.taken[i] != "" {
-				continue
-			}
-			if to == i+2 && (s.wordEnd[i] >= int32(to) || s.reach[i] > int32(i)) {
-				continue
-			}
-			s.claim(i, to, Name, 0.85)
 		}
 	}
 }

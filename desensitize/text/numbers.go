@@ -15,6 +15,8 @@ func (s *scan) numbers() {
 			if end := v.lunar(i, i); end > i {
 				s.claim(i, end, Date, 0.9)
 			}
+		case v.r[i] == '第' && v.is(i+1, digit):
+			next = max(next, s.officer(i))
 		case v.r[i] == '+' && v.is(i+1, digit):
 			next = max(next, s.international(i))
 		case v.cls[i]&alpha != 0 && !v.is(i-1, alpha|digit):
@@ -30,6 +32,9 @@ func (s *scan) numbers() {
 func (s *scan) number(i int) int {
 	v := s.v
 	joined := v.is(i-1, alpha) || v.at(i-1) == '.' && v.is(i-2, digit) || v.at(i-1) == '_'
+	if joined && v.at(i-1) == '.' && s.afterPoint(i) {
+		return i + 1
+	}
 	if !joined {
 		for _, f := range [...]func(int) int{s.residentID, s.date, s.mobile, s.landline, s.bankCard, s.northAmerican} {
 			if end := f(i); end > i {
@@ -44,6 +49,38 @@ func (s *scan) number(i int) int {
 	if !joined {
 		s.counted(i, end, decimal(v.r[i:min(end, i+6)]))
 	}
+	return end
+}
+
+// afterPoint recognises a date behind the number of an item in a list: 3.2020年2月29日.
+func (s *scan) afterPoint(i int) bool {
+	for _, f := range [...]func(int) int{s.v.yearFirst, s.v.monthDay} {
+		if end := f(i); end > i && s.v.is(end-1, han) {
+			s.claim(i, end, Date, 0.88)
+			return true
+		}
+	}
+	return false
+}
+
+// officer claims 南字第0123456号 and 军官证第123456号 at the 第.
+func (s *scan) officer(i int) int {
+	v := s.v
+	end := v.skipDigits(i + 1)
+	from := i
+	switch {
+	case v.at(i-1) == '字' && v.is(i-2, han):
+		from = i - 2
+	case v.at(i-1) == '证':
+		from = i - 3
+	}
+	if from < 0 || from == i || end-i < 6 {
+		return i
+	}
+	if v.at(end) == '号' {
+		end++
+	}
+	s.claim(from, end, OfficerID, 0.97)
 	return end
 }
 
@@ -87,14 +124,8 @@ func (s *scan) residentID(i int) int {
 func (s *scan) mobile(i int) int {
 	v := s.v
 	start, at := i, i
-	for _, prefix := range [...]string{"0086", "86"} {
-		if v.has(at, prefix) {
-			at += len(prefix)
-			if separates(v.at(at)) {
-				at++
-			}
-			break
-		}
+	if cc := v.countryCode(at); cc > at {
+		at = cc
 	}
 	r := v.read(at, 11)
 	if r.n != 11 || r.d[0] != 1 || r.d[1] < 3 || !r.uniform() || !v.closed(r.end) {
@@ -103,17 +134,35 @@ func (s *scan) mobile(i int) int {
 	if r.misses > 0 && r.ng > 3 || v.at(i-1) == '-' && v.is(i-2, digit) {
 		return i
 	}
-	if v.at(i-1) == '+' {
+	for start > 0 && (v.at(start-1) == '+' || v.at(start-1) == '(' && v.text(start, at) != "" && v.at(start) == '+' || v.at(start-1) == ' ' && v.at(start) == '+' && v.at(start-2) == '(') {
 		start--
 	}
 	s.claim(start, r.end, Phone, 0.95)
 	return r.end
 }
 
+// countryCode reads 86 or 0086 with the bracket and the blank behind it.
+func (v *view) countryCode(i int) int {
+	for _, n := range [...]int{4, 2} {
+		r := v.read(i, n)
+		if r.n != n || r.value(0, n) != 86 {
+			continue
+		}
+		at := r.end
+		for at < r.end+3 && (separates(v.at(at)) || v.at(at) == ')') {
+			at++
+		}
+		if v.at(at) == '1' {
+			return at
+		}
+	}
+	return i
+}
+
 // landline recognises a number with area code, or of a service (400, 800), and its extension.
 func (s *scan) landline(i int) int {
 	v := s.v
-	r := v.read(i, 12)
+	r := v.landlineRun(i)
 	if v.at(i-1) == '(' && v.at(r.end) == ')' && v.is(r.end+1, digit) && (r.n == 3 || r.n == 4) {
 		return s.bracketed(i, r)
 	}
@@ -130,6 +179,20 @@ func (s *scan) landline(i int) int {
 	end := v.extension(r.end)
 	s.claim(i, end, Phone, 0.9)
 	return end
+}
+
+// landlineRun reads as many digits as the area code says, so that an extension is left.
+func (v *view) landlineRun(i int) run {
+	r := v.read(i, 12)
+	if r.n < 10 || r.d[0] != 0 {
+		return r
+	}
+	for _, n := range [...]int{12, 11, 10} {
+		if x := v.read(i, n); x.n == n && v.closed(x.end) && x.areaCode() {
+			return x
+		}
+	}
+	return r
 }
 
 // bracketed recognises a number whose area code stands in brackets.

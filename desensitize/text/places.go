@@ -7,7 +7,7 @@ const longestAddress = 70
 
 // Words that announce an address, and those that a place may follow.
 const (
-	addrLabels = "住址 地址 现住址 现住地址 家庭住址 家庭地址 联系地址 通讯地址 通信地址 户口地址 户籍地址 户籍所在地 户籍 户口所在地 居住地 居住地址 常住地址 出生地 籍贯 原籍 工作地址 单位地址 邮寄地址 收件地址 寄送地址 暂住地址 现居住地 现居地 现居 家住 现住 住在 居住在 居住于 住于 暂住 租住 租住于 租住在 家在 户口 发病地点 事发地点 案发地点 地点 寄至 寄往 送货地址"
+	addrLabels = "住址 地址 现住址 现住地址 家庭住址 家庭地址 联系地址 通讯地址 通信地址 户口地址 户籍地址 户籍所在地 户籍 户口所在地 居住地 居住地址 常住地址 出生地 籍贯 原籍 工作地址 单位地址 邮寄地址 收件地址 寄送地址 暂住地址 现居住地 现居地 现居 住 家住 现住 住在 居住在 居住于 住于 暂住 租住 租住于 租住在 家在 户口 发病地点 事发地点 案发地点 地点 寄至 寄往 送货地址"
 	addrCues   = "来自 生于 出生于 出生在 长于 久居 定居 定居于 移居 从 在 到 去 回 赴 于 至 往 由 返回 返 前往 途经 抵达 老家 途径 自 经 离开 居 居于 居住 为 是 系"
 	// parts of an address; those of the second list need a number before them.
 	placeParts    = "省 市 自治区 自治州 自治县 自治旗 特别行政区 地区 州 盟 区 县 旗 镇 乡 街道 街道办 街道办事处 开发区 新区 经济开发区 高新区 村 村委会 庄 屯 寨 社区 居委会 小区 花园 家园 花苑 苑 新苑 公寓 大厦 广场 大院 大道 大街 路 街 巷 弄 胡同 里 坊 新村 新城 城 府 庭 嘉园 雅苑 华庭 名苑 农场 林场 牧场 矿区 工业园 科技园 园区 苏木 嘎查 家属院 家属区 宿舍 中路 东路 西路 南路 北路 东街 西街 南街 北街 一路 二路 三路 四路 五路 环路 支路 国道 省道 乡道 高速 学院路 桥头 塆 湾 沟 坪 岭 坡 山庄 别墅"
@@ -24,7 +24,7 @@ var numbered = strings.Fields(numberedParts)
 
 // stopsPlace are characters that do not stand inside the name of a place.
 func stopsPlace(r rune) bool {
-	return strings.ContainsRune("在于因的是了被并及与患诉曾时后前住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已", r)
+	return strings.ContainsRune("在于因的是了被并及与患诉曾时后前住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已去自找独返", r)
 }
 
 // places claims addresses: behind their labels, from known divisions on, and streets with a
@@ -53,7 +53,7 @@ func (s *scan) labelledAddress(h hit) {
 	marked = marked || v.gapAt(at) == blank
 	end, parts := s.address(at)
 	if marked {
-		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.is(at, wide|digit) && s.wordEnd[at] == 0 && v.at(field) != ':' {
+		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.is(at, wide|digit) && !s.emptyField(at) && v.at(field) != ':' {
 			end, parts = max(end, field), max(parts, 1)
 		}
 	}
@@ -82,6 +82,12 @@ func (s *scan) claimAddress(from, to int, score float32) {
 	} else if r.n == 6 && at == to && s.v.gapAt(at) != noGap && s.v.closed(r.end) {
 		s.claim(at, r.end, Postcode, 0.8)
 	}
+}
+
+// emptyField tells whether the next label stands at i, so that the one before has no value.
+func (s *scan) emptyField(i int) bool {
+	end := int(s.wordEnd[i])
+	return end > i && (s.v.at(end) == ':' || s.v.at(end) == '：')
 }
 
 // field returns the end of the value of a field: up to a mark, a gap before another label,
@@ -255,6 +261,9 @@ func (s *scan) placeWord(j, end int) bool {
 	if to, _ := s.match(s.v, j, placeNoun|province|city|county|orgName); to > j {
 		return true
 	}
+	if s.v.at(end-1) == '族' {
+		return true
+	}
 	switch s.v.text(j, end) {
 	case "和平", "光明", "阳光", "平安", "安宁", "安康", "海洋", "红花", "文化", "高新", "教师", "铁路", "公园", "解放军", "解放", "健康", "康复", "新生", "成都", "石油", "石棉":
 		return true
@@ -301,7 +310,7 @@ func (s *scan) street(h hit) {
 	if s.taken[h.from] == Address || h.from == 0 || !v.is(h.from-1, han) {
 		return
 	}
-	if int(s.wordEnd[h.from]) > h.to || s.reach[h.from] > int32(h.to) {
+	if int(s.wordEnd[h.from]) > h.to || int(s.reach[h.from]) > h.from {
 		return
 	}
 	end, parts := s.address(h.to)

@@ -81,6 +81,10 @@ func (s *scan) hostPath(w string) bool {
 
 // closeURL leaves out the mark of a sentence that ends with the address.
 func (v *view) closeURL(i, end int) int {
+	if v.at(end) == '\n' && v.at(end+1) != 0 && strings.ContainsRune("?&#=/", v.at(end+1)) {
+		for end++; end < v.len() && end-i < longestToken && tokenChar(v.r[end]); end++ {
+		}
+	}
 	for end > i && strings.ContainsRune(".:?#-_]", v.r[end-1]) {
 		end--
 	}

@@ -21,6 +21,7 @@ const (
 	placeNoun                    // ends a part of an address: 省, 路, 小区
 	surnames2                    // surname of two characters
 	dateLabel                    // a date follows
+	ethnic                       // part of a name of several syllables: 扎西, 其木格
 	orgName                      // name of an institution without its suffix
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // class is a set of properties of a character.
-type class uint16
+type class uint32
 
 const (
 	digit    class = 1 << iota // 0 to 9
@@ -24,6 +24,7 @@ const (
 	seldom                     // supports a given name
 	never                      // speaks against a given name
 	function                   // a word of one character
+	lexical                    // occurs in listed words
 	translit                   // used in names from other languages
 	wide                       // of Chinese script, characters or punctuation
 )
