@@ -98,8 +98,7 @@ func (r *run) coded(n *safexml.Node, s sort, rule *compiled) {
 	}
 	system := n.Attr("codeSystem")
 	code := n.Attr("code")
-	trusted := guard.PublicRoot(r.people, system)
-	okCode := guard.Token(r.people, code) || trusted && len(code) <= guard.MaxToken && r.terminology(code)
+	okCode := guard.Token(r.people, code) || guard.Code(r.people, guard.TerminologyOf(system), code)
 	if !okCode && code != "" {
 		code, okCode = r.clean(s, rule, code)
 	}
@@ -115,12 +114,6 @@ func (r *run) coded(n *safexml.Node, s sort, rule *compiled) {
 		content, _ = r.clean(s, rule, n.Trimmed())
 	}
 	r.parts(n, extra, content, rule)
-}
-
-// terminology reports a code of an international or national terminology: digits, capital
-// letters and separators.
-func (r *run) terminology(code string) bool {
-	return guard.OnlyOf(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ.-/") && !guard.Names(r.people, code)
 }
 
 // recoded writes a code that a rule changes, without the texts that would say what the code

@@ -87,6 +87,8 @@ func (r *run) fits(l leaf, raw []byte) bool {
 		return len(raw) <= 4 && guard.OnlyOf(raw, "0123456789X")
 	case numberLeaf:
 		return guard.Number(r.people, raw)
+	case codeLeaf:
+		return guard.Token(r.people, raw) || guard.Code(r.people, r.terminology, raw)
 	case universal:
 		return guard.OID(r.people, raw) || guard.Token(r.people, raw)
 	}

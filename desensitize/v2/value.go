@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/emrbridge/emrbridge/desensitize"
+	"github.com/emrbridge/emrbridge/desensitize/guard"
 )
 
 // null is the value that asks the receiver to delete what it has.
@@ -94,6 +95,10 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 	for i, part := range parts {
 		if i > 0 {
 			r.out = append(r.out, sep)
+		}
+		r.terminology = guard.Unknown
+		if n.typ == "CWE" && i < len(n.parts) && n.parts[i].leaf == codeLeaf && i+2 < len(parts) {
+			r.terminology = guard.TerminologyOf(parts[i+2])
 		}
 		switch {
 		case i >= len(n.parts):

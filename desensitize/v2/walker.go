@@ -160,7 +160,9 @@ type run struct {
 	index   int              // of the segment at hand
 	// typeCode is CX.5 of the value at hand.
 	typeCode string
-	err      error
+	// terminology is the kind of the code system of the code at hand.
+	terminology guard.Terminology
+	err         error
 }
 
 // tallied counts what was done without the session.
