@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Type is the type of an identifier. The values are those that the reports of
@@ -133,7 +134,7 @@ func (g *Gate) Check(ctx context.Context, f Format, data []byte, known *Compiled
 // Examine is Check for a caller that repairs what is found: see gets the values, which are
 // identifiers and must go nowhere else. see may be nil.
 func (g *Gate) Examine(ctx context.Context, f Format, data []byte, known *Compiled, see func(t Type, value string)) ([]Finding, error) {
-	s := &search{gate: g, ctx: ctx, known: known, see: see, seen: map[Finding]bool{}}
+	s := &search{gate: g, ctx: ctx, known: known, see: see, seen: map[place]bool{}}
 	if f == "" {
 		f = Detect(data)
 	}
@@ -160,11 +161,18 @@ type search struct {
 	known    *Compiled
 	see      func(Type, string)
 	findings []ordered
-	seen     map[Finding]bool
+	seen     map[place]bool
 	pieces   int
 	read     int // bytes looked at, layers included
 	chunks   []chunk
 	err      error
+}
+
+// place tells findings apart.
+type place struct {
+	typ            Type
+	path, value    string
+	offset, length int
 }
 
 // ordered keeps findings in the order of the parts that they were found in.
@@ -193,8 +201,11 @@ func (s *search) add(f Finding, value string) {
 	if s.gate.ignore[f.Type] || s.done() || c.Allow != nil && value != "" && c.Allow(f.Type, value) {
 		return
 	}
-	key := f
-	key.Known = false
+	root, _, _ := strings.Cut(f.Path, " ›") // in one layer of a part is enough
+	key := place{f.Type, root, value, 0, 0}
+	if value == "" || root == wholeText { // in a text each place counts
+		key = place{f.Type, f.Path, "", f.Offset, f.Length}
+	}
 	if s.seen[key] {
 		return
 	}
