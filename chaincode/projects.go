@@ -124,6 +124,9 @@ func decideProject(t *tx, s *said, body evidence.DecideProject) (effect, error) 
 		}
 	}
 	part, _, err := t.part(body.Project, s.member.Info.Number)
+	if err == nil {
+		err = inOrder(s, part)
+	}
 	switch {
 	case err != nil:
 		return effect{}, err
@@ -136,6 +139,22 @@ func decideProject(t *tx, s *said, body evidence.DecideProject) (effect, error) 
 	part.Decision, part.DecidedAt = body, t.now
 	part.Decisions = append(part.Decisions, s.signed)
 	return effect{ref: body.Project, owner: project.Terms.Proxy}, t.putJSON(partKey(body.Project, part.Number), part)
+}
+
+// inOrder refuses a decision that was signed before the one that it replaces: readers know
+// by the signed times which is the last, whatever order a peer shows.
+func inOrder(s *said, part evidence.ProjectPart) error {
+	if len(part.Decisions) == 0 {
+		return nil
+	}
+	last, err := evidence.ParseStatement(part.Decisions[len(part.Decisions)-1].Statement)
+	if err != nil {
+		return damaged(err)
+	}
+	if s.IssuedAt < last.IssuedAt {
+		return refuse(evidence.CodeStale, "the decision was signed before the one that it replaces: check the clock, sign again")
+	}
+	return nil
 }
 
 func (t *tx) checkApproval(project evidence.Project, body evidence.DecideProject) error {

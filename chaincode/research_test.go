@@ -269,7 +269,12 @@ func TestDecisionsAreChecked(t *testing.T) {
 	over.NotAfter = r.now.UnixMilli()
 	refused(t, said(r.h1, over), evidence.CodeLimit)
 
-	for range evidence.MaxDecisions {
+	late, err := chaincodetest.Sign(r.h2.SignKey, r.h2.MSP, chaincodetest.NewNonce(), r.now.Add(-time.Minute).UnixMilli(), r.approval(t))
+	require.NoError(t, err)
+	require.NoError(t, said(r.h2, r.approval(t)))
+	_, _, err = r.Submit(r.h2.MSP, evidence.TxDecideProject, [][]byte{late}, nil)
+	refused(t, err, evidence.CodeStale) // signed before the one that it would replace
+	for range evidence.MaxDecisions - 1 {
 		require.NoError(t, said(r.h2, r.approval(t)))
 	}
 	refused(t, said(r.h2, r.approval(t)), evidence.CodeLimit)

@@ -162,12 +162,15 @@ func (r *Reader) part(ctx context.Context, p *Project, part *evidence.ProjectPar
 		return err
 	}
 	part.Number = by.Number
+	issued := int64(0)
 	for _, signed := range part.Decisions {
 		part.Decision = evidence.DecideProject{} // bodies are decoded into fresh values
-		_, err := r.said(by, signed, &part.Decision)
-		if err == nil && (part.Decision.Project != p.ID || part.Decision.Terms != p.TermsDigest) {
+		st, err := r.said(by, signed, &part.Decision)
+		// The contract takes decisions in the order in which they were signed.
+		if err == nil && (part.Decision.Project != p.ID || part.Decision.Terms != p.TermsDigest || st.IssuedAt < issued) {
 			err = errView
 		}
+		issued = st.IssuedAt
 		if err != nil {
 			return untrusted("decision of "+part.MSP, err)
 		}
@@ -205,23 +208,64 @@ func (r *Reader) release(ctx context.Context, project string, v evidence.Release
 // Bounds of what a Reader reads of one project.
 const maxItems = 100_000
 
-// Releases reads and verifies all releases to a project, by hospital and sequence.
+// Releases reads and verifies all releases to a project, by hospital and sequence. None may
+// be missing before the last of a hospital.
 func (r *Reader) Releases(ctx context.Context, project string) ([]evidence.Release, error) {
+	count := gapless{}
 	return all(ctx, func(size int, bookmark string) (evidence.Page[evidence.Release], error) {
 		return r.ledger.Releases(ctx, project, size, bookmark)
-	}, func(v evidence.Release) (evidence.Release, error) { return r.release(ctx, project, v) })
+	}, func(v evidence.Release) (evidence.Release, error) {
+		v, err := r.release(ctx, project, v)
+		if err == nil {
+			err = count.next(v.Hospital, v.Terms.Sequence)
+		}
+		return v, err
+	})
 }
 
-// Withdrawals reads and verifies all notices of withdrawal with their confirmations.
+// gapless counts what each hospital numbers.
+type gapless map[string]uint32
+
+func (g gapless) next(hospital string, sequence uint32) error {
+	if g[hospital]++; g[hospital] != sequence {
+		return untrusted("list", fmt.Errorf("number %d of %s follows number %d", sequence, hospital, g[hospital]-1))
+	}
+	return nil
+}
+
+// Reidentification verifies one re-identification that was read already.
+func (r *Reader) Reidentification(ctx context.Context, project string, v evidence.Reidentification) (evidence.Reidentification, error) {
+	by, err := r.Hospital(ctx, v.Hospital)
+	if err != nil {
+		return v, err
+	}
+	v.Terms = evidence.Reidentify{}
+	st, err := r.said(by, v.Signed, &v.Terms)
+	if err == nil && (v.Terms.Project != project || st.Nonce != v.ID) {
+		err = errView
+	}
+	if err != nil {
+		return v, untrusted("re-identification by "+v.Hospital, err)
+	}
+	return v, nil
+}
+
+// Withdrawals reads and verifies all notices of withdrawal with their confirmations. None
+// may be missing before the last of a hospital.
 func (r *Reader) Withdrawals(ctx context.Context, project string) ([]evidence.Withdrawal, error) {
 	institute, err := r.Institute(ctx, evidence.InstituteOf(project))
 	if err != nil {
 		return nil, err
 	}
+	count := gapless{}
 	return all(ctx, func(size int, bookmark string) (evidence.Page[evidence.Withdrawal], error) {
 		return r.ledger.Withdrawals(ctx, project, size, bookmark)
 	}, func(v evidence.Withdrawal) (evidence.Withdrawal, error) {
-		return r.withdrawal(ctx, project, institute, v)
+		v, err := r.withdrawal(ctx, project, institute, v)
+		if err == nil {
+			err = count.next(v.Hospital, v.Terms.Sequence)
+		}
+		return v, err
 	})
 }
 

@@ -3,6 +3,7 @@ package project_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -126,6 +127,15 @@ func TestAProjectIsReadAsItWasSigned(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, notices, 1)
 	require.NotNil(t, notices[0].Confirmed)
+
+	s.say(t, s.Members[0], evidence.Reidentify{Project: s.terms.ID, Subject: evidence.Digest{1}, Reason: "urgent-finding", Staff: []evidence.Digest{{1}, {2}}})
+	lookups, err := chaincodetest.Ask[evidence.Page[evidence.Reidentification]](s.Ledger, evidence.QueryReidentifications, s.terms.ID, "10", "")
+	require.NoError(t, err)
+	_, err = r.Reidentification(t.Context(), s.terms.ID, lookups.Items[0])
+	require.NoError(t, err)
+	lookups.Items[0].Hospital = "H2MSP"
+	_, err = r.Reidentification(t.Context(), s.terms.ID, lookups.Items[0])
+	require.ErrorIs(t, err, project.ErrUntrusted)
 }
 
 func TestWhatChangesIsSeen(t *testing.T) {
@@ -212,6 +222,18 @@ func TestALyingPeer(t *testing.T) {
 		_, err := s.reader(t, lie).Project(t.Context(), s.terms.ID)
 		require.ErrorIs(t, err, project.ErrUntrusted, name)
 	}
+
+	// A peer that shows an approval that was withdrawn as the last word is found out by the signed times.
+	s.now = s.now.Add(time.Second)
+	withdrawn := s.approval(t)
+	withdrawn.Approved, withdrawn.NotAfter, withdrawn.Reason = false, 0, "withdrawn"
+	s.say(t, s.Members[1], withdrawn)
+	_, err = s.reader(t, on(func(p *evidence.Project) { slices.Reverse(p.Parts[1].Decisions) })).Project(t.Context(), s.terms.ID)
+	require.ErrorIs(t, err, project.ErrUntrusted)
+	_, err = s.reader(t, on(func(v *evidence.Page[evidence.Release]) {
+		v.Items = append(v.Items, v.Items[1])
+	})).Releases(t.Context(), s.terms.ID)
+	require.ErrorIs(t, err, project.ErrUntrusted, "one twice")
 
 	harmless := on(func(p *evidence.Project) {
 		p.Terms.MinGroup, p.Institute, p.Terms.Proxy = 2, "INST9", "H9MSP"
