@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +31,10 @@ const subjectName = "subject"
 
 // quasi are the columns of the table of subjects by which somebody could be found again, with
 // the hierarchies along which they are generalised.
-var quasi = []struct{ column, hierarchy string }{{"sex", "sex"}, {"age", "age"}, {"region", "region"}}
+var quasi = []struct {
+	column, hierarchy string
+	weight            float64 // of what is lost of it
+}{{"sex", "sex", 2}, {"age", "age", 3}, {"region", "region", 1}}
 
 // sensitive is what must not be learnt of somebody in the table. It is measured, not released
 // beside the quasi-identifiers.
@@ -172,18 +177,41 @@ func (m *making) propose(ctx context.Context, t *risk.Table, limits risk.Thresho
 		hierarchies[q.column] = h
 	}
 	limits.Suppressed = maxSuppressed
-	proposal, err := risk.Propose(ctx, t, hierarchies, risk.Goal{Thresholds: limits, AtLeast: levels})
-	if errors.Is(err, risk.ErrNoSolution) {
-		return nil, fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(m.cohort), limits.Least())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("release: %w", err)
+	best, cost := (*risk.Proposal)(nil), math.Inf(1)
+	// The search minds what is lost and not for whom: it is made once for each level of the
+	// region, and what costs research least is taken.
+	for at := levels["region"]; at <= hierarchies["region"].Levels(); at++ {
+		bounds := maps.Clone(levels)
+		bounds["region"] = at
+		p, err := risk.Propose(ctx, t, hierarchies, risk.Goal{Thresholds: limits, AtLeast: bounds})
+		if errors.Is(err, risk.ErrNoSolution) {
+			return nil, fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(m.cohort), limits.Least())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("release: %w", err)
+		}
+		if c := worth(p); c < cost {
+			best, cost = p, c
+		}
 	}
 	v.levels = map[string]int{}
-	for _, c := range proposal.Columns {
+	for _, c := range best.Columns {
 		v.levels[c.Column] = c.Level
 	}
-	return proposal, nil
+	return best, nil
+}
+
+// worth weighs what a proposal loses of each column: age and sex mean more to research than
+// where somebody lives.
+func worth(p *risk.Proposal) (sum float64) {
+	for _, c := range p.Columns {
+		for _, q := range quasi {
+			if q.column == c.Column {
+				sum += q.weight * c.Loss
+			}
+		}
+	}
+	return sum
 }
 
 // generalise applies the levels.
