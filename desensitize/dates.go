@@ -121,7 +121,7 @@ func (m *moment) readISO() bool {
 	if t[7] != '-' || !m.digits('d', 8, 2) {
 		return false
 	}
-	return len(t) == 10 || t[10] == 'T' && plainTail(t[11:])
+	return len(t) == 10 || t[10] == 'T' && isoClock(t[11:])
 }
 
 // readCompact reads YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ] from byte i on.
@@ -131,15 +131,53 @@ func (m *moment) readCompact(i int) bool {
 	for n < len(t) && t[n] >= '0' && t[n] <= '9' {
 		n++
 	}
-	if n != 4 && n != 6 && n != 8 && n != 10 && n != 12 && n != 14 || !plainTail(t[n:]) {
+	if n != 4 && n != 6 && n != 8 && n != 10 && n != 12 && n != 14 || !compactTail(t[n:], n == 14) {
 		return false
 	}
 	return m.digits('y', i, 4) && (n < 6 || m.digits('m', i+4, 2)) && (n < 8 || m.digits('d', i+6, 2))
 }
 
-// plainTail reports the rest of a date of a machine: a time of day and a zone.
-func plainTail(s string) bool {
-	return strings.Trim(s, "0123456789.:+-Z") == ""
+// isoClock reports a time of day with its zone behind the T of a FHIR dateTime.
+func isoClock(s string) bool {
+	if s, zone, ok := cutZone(s, len("+08:00")); ok {
+		if zone != "" && zone != "Z" && zone[3] != ':' {
+			return false
+		}
+		whole, fraction, cut := strings.Cut(s, ".")
+		if cut && !onlyDigits(fraction, 1, 9) {
+			return false
+		}
+		return len(whole) == 8 && onlyDigits(whole[:2], 2, 2) && whole[2] == ':' && onlyDigits(whole[3:5], 2, 2) && whole[5] == ':' && onlyDigits(whole[6:], 2, 2) ||
+			!cut && len(whole) == 5 && onlyDigits(whole[:2], 2, 2) && whole[2] == ':' && onlyDigits(whole[3:], 2, 2)
+	}
+	return false
+}
+
+// compactTail reports what may follow the digits of an HL7 date: a fraction of a second and
+// a zone.
+func compactTail(s string, seconds bool) bool {
+	s, zone, ok := cutZone(s, len("+0800"))
+	if !ok || zone == "Z" {
+		return false
+	}
+	fraction, cut := strings.CutPrefix(s, ".")
+	return s == "" || cut && seconds && onlyDigits(fraction, 1, 4)
+}
+
+// cutZone takes a zone of so many bytes, or Z, off the end; ok is false where it is none.
+func cutZone(s string, size int) (rest, zone string, ok bool) {
+	if rest, ok := strings.CutSuffix(s, "Z"); ok {
+		return rest, "Z", true
+	}
+	i := strings.LastIndexAny(s, "+-")
+	if i < 0 {
+		return s, "", true
+	}
+	return s[:i], s[i:], len(s)-i == size && strings.Trim(s[i+1:], "0123456789:") == ""
+}
+
+func onlyDigits(s string, least, most int) bool {
+	return len(s) >= least && len(s) <= most && strings.Trim(s, "0123456789") == ""
 }
 
 // shiftDays returns the date moved by days, written as it was. Of a month its middle moves,
@@ -164,7 +202,7 @@ func (m *moment) shiftDays(days int) (string, bool) {
 
 // shiftISO is the short way for a whole date of FHIR; ok is false for all others.
 func shiftISO(text string, days int) (string, bool) {
-	if len(text) < 10 || text[4] != '-' || text[7] != '-' || len(text) > maxDate || len(text) > 10 && (text[10] != 'T' || !plainTail(text[11:])) {
+	if len(text) < 10 || text[4] != '-' || text[7] != '-' || len(text) > maxDate || len(text) > 10 && (text[10] != 'T' || !isoClock(text[11:])) {
 		return "", false
 	}
 	y, ok := twoDigits(text)
