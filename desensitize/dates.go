@@ -232,7 +232,7 @@ func twoDigits(s string) (int, bool) {
 // write returns the text with other numbers.
 func (m *moment) write(y, mo, d int) string {
 	var b strings.Builder
-	at := 0
+	at, padded := 0, m.padded()
 	for _, p := range m.parts {
 		b.WriteString(m.text[at:p.start])
 		was := m.text[p.start:p.end]
@@ -240,14 +240,33 @@ func (m *moment) write(y, mo, d int) string {
 		case 'y':
 			b.WriteString(writeYear(y, was, p.style))
 		case 'm':
-			b.WriteString(writeNumber(mo, was, p.style))
+			b.WriteString(writeNumber(mo, was, p.style, padded))
 		default:
-			b.WriteString(writeNumber(d, was, p.style))
+			b.WriteString(writeNumber(d, was, p.style, padded))
 		}
 		at = p.end
 	}
 	b.WriteString(m.text[at:])
 	return b.String()
+}
+
+// padded reports that months and days have two digits: one is written with a zero before it,
+// or all have two digits where people would write a zero (2024-12-17, but not 12月17日).
+func (m *moment) padded() bool {
+	all := !strings.ContainsAny(m.text, "年月日号")
+	for _, p := range m.parts {
+		digits := []rune(m.text[p.start:p.end])
+		switch {
+		case p.style == english:
+			all = false
+		case p.kind == 'y':
+		case len(digits) == 2 && (digits[0] == '0' || digits[0] == '０'):
+			return true
+		case len(digits) == 1:
+			all = false
+		}
+	}
+	return all
 }
 
 func writeYear(y int, was string, style numberStyle) string {
@@ -264,14 +283,13 @@ func writeYear(y int, was string, style numberStyle) string {
 	return s
 }
 
-func writeNumber(n int, was string, style numberStyle) string {
+func writeNumber(n int, was string, style numberStyle, padded bool) string {
 	switch style {
 	case english:
 		return englishMonth(n, was)
 	case chinese:
 		return chineseNumber(n)
 	}
-	padded := len(was) == 2 && was[0] == '0' || len([]rune(was)) == 2 && style == wide && strings.HasPrefix(was, "０") || n < 10 && len([]rune(was)) == 2
 	s := fmt.Sprint(n)
 	if padded && n < 10 {
 		s = "0" + s
