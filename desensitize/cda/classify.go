@@ -42,6 +42,10 @@ func classify(n *safexml.Node) sort {
 		if n.Name.Local == "birthTime" {
 			s.meaning = desensitize.BirthDate
 		}
+	case text:
+		if n.Name.Local == "softwareName" || n.Name.Local == "manufacturerModelName" {
+			s.meaning = desensitize.Device
+		}
 	case telecom:
 		s.meaning = meaningOfURL(n.Attr("value"))
 	case name:

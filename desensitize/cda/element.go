@@ -1,6 +1,7 @@
 package cda
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -82,8 +83,12 @@ func (r *run) structure(n *safexml.Node, rule *compiled) {
 // typed writes an element of a data type.
 func (r *run) typed(n *safexml.Node, s sort, rule *compiled) {
 	m := r.method(rule)
-	if s.kind == structOID || s.kind == version {
+	switch {
+	case s.kind == structOID, s.kind == version:
 		r.token(n, s, rule)
+		return
+	case n.Name.Local == "reference" && strings.HasPrefix(n.Attr("value"), "#"): // to a place in the document
+		r.open(n, []string{"value", "#" + r.id(n.Attr("value")[1:])}, true)
 		return
 	}
 	if m == desensitize.Redact {
@@ -267,6 +272,9 @@ func (r *run) leaf(n *safexml.Node, extra []string, text string) {
 	r.close(n)
 }
 
+// templateDate is the version of a template of C-CDA: a day.
+var templateDate = regexp.MustCompile(`^20[0-9]{2}-[01][0-9](-[0-3][0-9])?$`)
+
 // token writes an element whose attributes say what the document is: templateId, typeId and
 // versionNumber. They stay whatever the policy says, if they are what they claim to be.
 func (r *run) token(n *safexml.Node, s sort, rule *compiled) {
@@ -275,7 +283,7 @@ func (r *run) token(n *safexml.Node, s sort, rule *compiled) {
 		v := strings.TrimSpace(n.Attr(name))
 		switch {
 		case v == "":
-		case name == "root" && guard.OID(r.people, v), name == "extension" && (guard.Token(r.people, v) || r.standard(v)), name == "value" && guard.Number(r.people, v):
+		case name == "root" && guard.OID(r.people, v), name == "extension" && (guard.Token(r.people, v) || templateDate.MatchString(v) && !guard.Names(r.people, v)), name == "value" && guard.Number(r.people, v):
 			extra = append(extra, name, v)
 		default:
 			r.note(s, ruleOf(rule), desensitize.Redact)

@@ -130,9 +130,12 @@ func (r *run) markup(n *safexml.Node, texts map[*safexml.Node]string) {
 
 // layoutAttrs are the attributes that lay a narrative out; referenceAttrs name elements.
 var (
-	layoutAttrs    = set(`align border cellpadding cellspacing char charoff colspan frame headers2 listType name2 rowspan rules scope span valign width styleCode revised`)
+	layoutAttrs    = set(`align border cellpadding cellspacing char charoff colspan frame listType rowspan rules scope span valign width styleCode revised`)
 	referenceAttrs = set(`IDREF referencedObject headers`)
 )
+
+// maxLayoutDigits bounds the digits of a width, a span or a number of columns.
+const maxLayoutDigits = 4
 
 func (r *run) narrativeAttrs(n *safexml.Node) []string {
 	var out []string
@@ -151,7 +154,7 @@ func (r *run) narrativeAttrs(n *safexml.Node) []string {
 			out = append(out, name, strings.Join(ids, " "))
 		case name == "href" && strings.HasPrefix(a.Value, "#"):
 			out = append(out, name, "#"+r.id(a.Value[1:]))
-		case layoutAttrs[name] && (r.standard(a.Value) || guard.OnlyOf(a.Value, "0123456789.%px")):
+		case layoutAttrs[name] && guard.Digits(a.Value) <= maxLayoutDigits && (r.standard(a.Value) || guard.OnlyOf(a.Value, "0123456789.%px")):
 			out = append(out, name, a.Value)
 		}
 	}

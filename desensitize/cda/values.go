@@ -377,9 +377,6 @@ func (r *run) age(n *safexml.Node, s sort, rule *compiled) {
 func (r *run) telecom(n *safexml.Node, s sort, rule *compiled) {
 	v := n.Attr("value")
 	switch {
-	case strings.HasPrefix(v, "#") && n.Name.Local == "reference":
-		r.open(n, []string{"value", "#" + r.id(v[1:])}, true)
-		return
 	case v == "" || n.Name.Local == "reference" && r.method(rule) != desensitize.Keep:
 		r.note(s, ruleOf(rule), desensitize.Redact)
 		r.masked(n, s)
