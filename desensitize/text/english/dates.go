@@ -51,32 +51,43 @@ func (e *pass) numericDate(i int) bool {
 // dateLike says that a numeric date begins at a token.
 func (e *pass) dateLike(i int) bool { return e.dateEnd(i) > 0 }
 
+// dateEnd returns where a numeric date ends that begins at a token, 0 if none does.
 func (e *pass) dateEnd(i int) int {
 	if e.digits(i) == 0 || !e.separated(i+1, "/-.") {
 		return 0
 	}
-	a, b := e.value(i), e.value(i+2)
 	if e.separated(i+3, e.str(i+1)) {
-		c := e.value(i + 4)
-		monthFirst := a >= 1 && a <= 12 && b >= 1 && b <= 31 || a >= 1 && a <= 31 && b >= 1 && b <= 12
-		short := e.digits(i) <= 2 && e.digits(i+2) <= 2 && e.digits(i+4) == 2 && (e.is(i+1, '/') || e.is(i+1, '-')) && c >= 0
-		switch {
-		case e.separated(i+5, "/-"):
-			return 0
-		case monthFirst && e.year(i+4), monthFirst && short:
-			return i + 5
-		case e.year(i) && b >= 1 && b <= 12 && c >= 1 && c <= 31:
+		if e.threeParts(i) && !e.separated(i+5, "/-") {
 			return i + 5
 		}
 		return 0
 	}
-	if e.is(i+1, '/') && a >= 1 && a <= 12 && b >= 1 && b <= 31 && e.dateWordBefore(i) && !e.unitFollows(i+3) {
-		return i + 3
+	if !e.is(i+1, '/') || !e.within(i, 1, 12) {
+		return 0
 	}
-	if e.is(i+1, '/') && a >= 1 && a <= 12 && e.year(i+2) {
+	if e.year(i+2) || e.within(i+2, 1, 31) && e.dateWordBefore(i) && !e.unitFollows(i+3) {
 		return i + 3
 	}
 	return 0
+}
+
+// threeParts says that three numbers are a date: day and month in either order and a year, or
+// a year, a month and a day.
+func (e *pass) threeParts(i int) bool {
+	if e.year(i) {
+		return e.within(i+2, 1, 12) && e.within(i+4, 1, 31)
+	}
+	dayAndMonth := e.within(i, 1, 12) && e.within(i+2, 1, 31) || e.within(i, 1, 31) && e.within(i+2, 1, 12)
+	if !dayAndMonth || e.digits(i) > 2 || e.digits(i+2) > 2 {
+		return false
+	}
+	return e.year(i+4) || e.digits(i+4) == 2 && !e.is(i+1, '.')
+}
+
+// within says that a token is a number from least to most.
+func (e *pass) within(i, least, most int) bool {
+	v := e.value(i)
+	return v >= least && v <= most
 }
 
 func (e *pass) dateWordBefore(i int) bool {
@@ -88,88 +99,76 @@ func (e *pass) unitFollows(i int) bool {
 	return e.is(i, '%') || e.lower(i, "mmhg", "mg", "ml", "systolic", "murmur", "strength", "pain", "doses", "of")
 }
 
-// month reads a date around the name of a month. A year alone makes one, too; the name alone
-// does not.
+// month reads a date around the name of a month: with a day before or behind it, or with a
+// year. The name alone makes none.
 func (e *pass) month(i int) {
-	if !e.capital(i) && !e.upperMonth(i) && !e.separated(i-1, "-") {
+	if !e.capital(i) && !e.separated(i-1, "-") {
 		return
 	}
-	from, to, found := e.monthLeft(i)
 	end := i + 1
-	if e.is(end, '.') && len(e.str(i)) <= 4 {
+	if e.is(end, '.') && len(e.str(i)) <= 4 || e.separated(end, "-/") {
 		end++
 	}
-	if e.separated(i+1, "-/") {
-		end = i + 2
-	}
+	from, found := e.dayBefore(i)
+	to := i + 1
 	switch {
-	case found && e.yearAt(&end, i):
-		to = end
+	case found && e.yearAt(end, i) > 0:
+		to = e.yearAt(end, i)
 	case found:
-	case e.day(end) && e.near(end) || e.day(end) && e.separated(i+1, "-/"):
-		found, to = true, end+1
-		rest := to
-		if e.is(rest, ',') {
-			rest++
-		}
-		if e.yearAlone(rest) && e.close(rest) {
-			to = rest + 1
+	case e.day(end) && (e.near(end) || e.separated(i+1, "-/")):
+		if to = end + 1; e.yearAt(to, to) > 0 {
+			to = e.yearAt(to, to)
 		}
 	default:
-		if e.lower(end, "of") {
-			end++
-		}
-		if e.yearAlone(end) && e.close(end) {
-			found, to = true, end+1
+		if to = e.ofYear(end); to == 0 {
+			return
 		}
 	}
-	if found && from < to {
-		e.take(from, to, Date, true)
-	}
+	e.take(from, to, Date, true)
 }
 
-func (e *pass) upperMonth(i int) bool { return e.tokens[i].upper }
-
-// monthLeft reads the day before the name of a month: 5 March, 5th of March, 05-Mar.
-func (e *pass) monthLeft(i int) (from, to int, found bool) {
-	j := i - 1
-	if e.separated(j, "-/") {
-		j--
-	}
+// ofYear returns the token behind a year, perhaps with "of" before it; 0 if there is none.
+func (e *pass) ofYear(j int) int {
 	if e.lower(j, "of") {
-		j--
+		j++
 	}
-	if !e.day(j) || j < i-1 && !e.lower(i-1, "of") && !e.separated(i-1, "-/") {
-		return i, i + 1, false
+	if !e.yearAlone(j) || !e.close(j) {
+		return 0
 	}
-	if e.is(j-1, '.') && e.touches(j) || e.is(j-1, '/') && e.touches(j) {
-		return i, i + 1, false
-	}
-	from = j
-	if e.kind(j) == mixedToken && e.lower(j-1, "the") {
-		from = j - 1
-	}
-	return from, i + 1, true
+	return j + 1
 }
 
-// yearAt moves end behind a year that follows the name of a month.
-func (e *pass) yearAt(end *int, i int) bool {
-	j := *end
+// dayBefore reads the day before the name of a month: 5 March, the 5th of March, 05-Mar.
+func (e *pass) dayBefore(i int) (from int, found bool) {
+	j := i - 1
+	if e.separated(j, "-/") || e.lower(j, "of") {
+		j--
+	}
+	if !e.day(j) || (e.is(j-1, '.') || e.is(j-1, '/')) && e.touches(j) {
+		return i, false
+	}
+	if e.kind(j) == mixedToken && e.lower(j-1, "the") {
+		j--
+	}
+	return j, true
+}
+
+// yearAt returns the token behind a year that stands at j, perhaps behind a comma; 0 if there
+// is none. Behind 05-Mar- two digits make one.
+func (e *pass) yearAt(j, month int) int {
 	if e.is(j, ',') {
 		j++
 	}
-	two := e.separated(i+1, "-/") && e.digits(j) == 2
+	two := e.separated(month+1, "-/") && e.digits(j) == 2
 	if !e.yearAlone(j) && !two || !e.close(j) {
-		return false
+		return 0
 	}
-	*end = j + 1
-	return true
+	return j + 1
 }
 
-// ageAt says that a token is an age: 45-year-old, 45 y/o, 72 F, 72M.
+// ageAt says that a token is an age: 45-year-old, 45 y/o, 72 F.
 func (e *pass) ageAt(i int) bool {
-	v := e.value(i)
-	if v < 0 || v > 125 || e.digits(i) > 3 {
+	if !e.within(i, 0, 125) {
 		return false
 	}
 	j := i + 1
@@ -177,35 +176,41 @@ func (e *pass) ageAt(i int) bool {
 		j++
 	}
 	switch {
-	case e.lower(j, "year-old", "yo", "y-o", "years-old", "yr-old", "yrs-old", "year-olds", "yo-"):
+	case e.lower(j, "year-old", "yo", "y-o", "years-old", "yr-old", "yrs-old", "year-olds", "male", "female"):
 		return true
 	case e.lower(j, "year", "years", "yr", "yrs"):
-		if j++; e.is(j, '.') || e.is(j, '-') {
-			j++
-		}
-		return e.lower(j, "old", "of") && (e.lower(j, "old") || e.lower(j+1, "age"))
+		return e.oldFollows(j + 1)
 	case e.lower(j, "y"):
-		return e.is(j+1, '/') && e.lower(j+2, "o") || e.is(j+1, '.') && e.lower(j+2, "o")
-	case e.lower(j, "m", "f", "male", "female"):
-		return e.is(i-1, ',') && !e.is(j, '-') || e.lower(j, "male", "female")
+		return (e.is(j+1, '/') || e.is(j+1, '.')) && e.lower(j+2, "o")
+	case e.lower(j, "m", "f"):
+		return e.is(i-1, ',') && j == i+1
 	}
 	return false
 }
 
+// oldFollows says that "old" or "of age" stands at a token.
+func (e *pass) oldFollows(j int) bool {
+	if e.is(j, '.') || e.is(j, '-') {
+		j++
+	}
+	return e.lower(j, "old") || e.lower(j, "of") && e.lower(j+1, "age")
+}
+
 // ageOf says that a token is an age of which only the number is said: she is 92.
 func (e *pass) ageOf(i int) bool {
-	v := e.value(i)
-	return v > 17 && v <= 125 && e.lower(i-1, "is", "was", "turned") && e.lower(i-2, "he", "she", "patient", "mother", "father", "who") &&
-		(e.kind(i+1) == lineToken || e.is(i+1, '.') && !e.touches(i+1+1) || e.is(i+1, ',') || e.lower(i+1, "and", "now"))
+	if !e.within(i, 18, 125) || !e.lower(i-1, "is", "was", "turned") || !e.lower(i-2, "he", "she", "patient", "mother", "father", "who") {
+		return false
+	}
+	return e.kind(i+1) == lineToken || e.is(i+1, '.') && !e.touches(i+2) || e.is(i+1, ',') || e.lower(i+1, "and", "now")
 }
 
 // ageAfter reads the number behind age and aged.
 func (e *pass) ageAfter(i int) {
 	j := i + 1
-	for e.is(j, ':') || e.lower(j, "is", "of", "at", "was") {
+	for j < i+4 && (e.is(j, ':') || e.lower(j, "is", "of", "at", "was")) {
 		j++
 	}
-	if v := e.value(j); v >= 1 && v <= 125 && e.digits(j) <= 3 && !e.separated(j+1, "./") && e.near(j) {
+	if e.within(j, 1, 125) && !e.separated(j+1, "./") && e.near(j) {
 		e.take(j, j+1, Age, true)
 	}
 }

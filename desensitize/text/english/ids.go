@@ -1,25 +1,38 @@
 package english
 
+import "strings"
+
 // maxPhoneTokens bounds the number of digits and marks of a telephone number.
 const maxPhoneTokens = 40
 
 // number looks at a token with digits by its own shape: telephone, social security number,
 // date, age, address, or just too long to be a measurement.
 func (e *pass) number(i int) {
-	if i > 0 && e.touches(i) && (e.is(i-1, '.') || e.is(i-1, ',')) && e.kind(i-2) == numberToken && e.tokens[i-1].start == e.tokens[i-2].end {
-		return // the decimals of a number
+	if e.decimals(i) {
+		return
 	}
-	switch {
-	case e.numericDate(i):
-	case e.social(i):
-	case e.phone(i):
-	case e.addressAt(i):
-	case e.ageAt(i), e.ageOf(i):
+	if e.numericDate(i) || e.social(i) || e.phone(i) || e.addressAt(i) {
+		return
+	}
+	if e.ageAt(i) || e.ageOf(i) {
 		e.take(i, i+1, Age, false)
-	case e.ukPostcode(i):
-	case e.spacedPhone(i), e.trunkPhone(i), e.wardAt(i), e.fours(i), e.longZip(i):
-	case e.longNumber(i):
+		return
 	}
+	for _, read := range numberReaders {
+		if read(e, i) {
+			return
+		}
+	}
+}
+
+// numberReaders are the rarer shapes of numbers, in the order in which they are tried.
+var numberReaders = []func(*pass, int) bool{
+	(*pass).ukPostcode, (*pass).spacedPhone, (*pass).trunkPhone, (*pass).wardAt, (*pass).fours, (*pass).longZip, (*pass).longNumber,
+}
+
+// decimals says that a token stands behind a decimal point or a comma within a number.
+func (e *pass) decimals(i int) bool {
+	return e.touches(i) && e.touches(i-1) && (e.is(i-1, '.') || e.is(i-1, ',')) && e.kind(i-2) == numberToken
 }
 
 // digits counts the digits of a token that has nothing else, 0 otherwise.
@@ -103,7 +116,8 @@ func (e *pass) bracketBefore(from, end int) int {
 	return from
 }
 
-// plan reads area, exchange and line: 555 or (555), three digits, four digits.
+// plan reads area, exchange and line: 555 or (555), three digits, four digits; 0 if it is
+// none.
 func (e *pass) plan(j int) int {
 	if e.digits(j) != 3 || e.text[e.tokens[j].start] < '2' {
 		return 0
@@ -111,14 +125,18 @@ func (e *pass) plan(j int) int {
 	open := e.is(j-1, '(')
 	j++
 	marks := 0
-	for k := 0; k < 2 && (e.is(j, ')') || e.is(j, '-') || e.is(j, '.') || e.is(j, '/')); k++ {
+	for marks < 2 && (e.is(j, ')') || e.is(j, '-') || e.is(j, '.') || e.is(j, '/')) {
 		j++
 		marks++
 	}
 	if e.digits(j) != 3 || !e.close(j) {
 		return e.sevenAfterArea(j, marks, open)
 	}
-	j++
+	return e.line(j+1, marks)
+}
+
+// line reads the last four digits; marks says how many marks the number had before.
+func (e *pass) line(j, marks int) int {
 	if e.is(j, '-') || e.is(j, '.') {
 		j++
 		marks++
@@ -191,33 +209,45 @@ func (e *pass) foreignPhone(i int) bool {
 	return true
 }
 
-// phoneAfter reads any number of seven digits or more behind Tel, phone, fax.
+// phoneAfter reads any number of seven digits or more behind Tel, phone, fax; of four behind
+// pager.
 func (e *pass) phoneAfter(i int) {
-	t := Phone
+	t, least := Phone, 7
 	if e.class(i).cues&faxCue != 0 {
 		t = Fax
 	}
-	from := i + 1
-	for n := 0; n < 6 && e.kind(from) != numberToken && e.kind(from) != lineToken && e.kind(from) != mixedToken; n++ {
-		if e.is(from, ';') || e.is(from, '.') && !e.touches(from) || e.is(from, '+') && e.digits(from+1) > 0 || e.is(from, '(') && e.digits(from+1) == 3 {
-			break
-		}
-		from++
+	if e.lower(i, "pager", "beeper", "extension") {
+		least = 4
 	}
+	from := e.phoneStart(i + 1)
 	total, end := 0, from
 	for j := from; j < from+maxPhoneTokens && total < 15 && (j == from || e.close(j)); j++ {
 		if n := e.digits(j); n > 0 {
 			total, end = total+n, j+1
-			continue
-		}
-		if !e.is(j, '-') && !e.is(j, '.') && !e.is(j, '(') && !e.is(j, ')') && !e.is(j, '+') && !e.is(j, '/') {
+		} else if !e.phoneMark(j) {
 			break
 		}
 	}
-	pager := e.lower(i, "pager", "beeper", "extension", "ext") && total >= 4
-	if (total >= 7 || pager) && !e.dateLike(from) {
+	if total >= least && !e.dateLike(from) {
 		e.take(e.bracketBefore(from, end), e.extension(end), t, true)
 	}
+}
+
+// phoneStart steps over a few words and marks to where a number may begin.
+func (e *pass) phoneStart(from int) int {
+	for n := 0; n < 6 && (e.kind(from) == wordToken || e.kind(from) == markToken); n++ {
+		switch {
+		case e.is(from, ';'), e.is(from, '.') && !e.touches(from), e.is(from, '+') && e.digits(from+1) > 0, e.is(from, '(') && e.digits(from+1) == 3:
+			return from
+		}
+		from++
+	}
+	return from
+}
+
+// phoneMark says that a token is a mark that stands within telephone numbers.
+func (e *pass) phoneMark(j int) bool {
+	return e.kind(j) == markToken && strings.IndexByte("-.()+/", e.text[e.tokens[j].start]) >= 0
 }
 
 // spacedPhone reads a number whose digits stand apart: 5 5 5-1 2 3 … or (28 1) 441-86 64.
@@ -299,25 +329,24 @@ func (e *pass) identifierAfter(i int) {
 	c := e.class(i)
 	loose := c.cues&idCue == 0
 	marked := false
-	j := i + 1
-	for n := 0; n < maxFiller && j < len(e.tokens); n++ {
+	for n, j := 0, i+1; n < maxFiller && j < len(e.tokens); n++ {
 		switch {
-		case !loose && e.spacedID(i, j, c.id):
+		case !loose && e.spacedID(j, c.id):
 			return
 		case e.idValue(j, loose):
-			if !loose || marked || e.near(j) && j == i+1 && e.longID(j) {
+			// A loose cue alone takes only a long number that follows at once.
+			if !loose || marked || j == i+1 && e.longID(j) {
 				e.takeID(j, c.id)
 			}
 			return
 		case e.class(j).cues&idCue != 0:
 			return // another cue, which reads the number itself
-		case e.is(j, '#'), e.is(j, ':'), e.lower(j, "no", "number", "num", "nr", "id"):
+		case e.numberSign(j):
 			marked = true
-			j++
-			if e.is(j, '.') {
+			if j++; e.is(j, '.') {
 				j++
 			}
-		case e.kind(j) == markToken && !e.is(j, '.') && !e.is(j, ';') && !e.is(j, ','), e.kind(j) == wordToken && (!loose || marked && e.lower(j, "is", "was")):
+		case e.filler(j, loose, marked):
 			j++
 		default:
 			return
@@ -325,11 +354,25 @@ func (e *pass) identifierAfter(i int) {
 	}
 }
 
+// numberSign says that a token announces a number: #, a colon, no.
+func (e *pass) numberSign(j int) bool {
+	return e.is(j, '#') || e.is(j, ':') || e.lower(j, "no", "number", "num", "nr", "id")
+}
+
+// filler says that a token may stand between a cue and its number.
+func (e *pass) filler(j int, loose, marked bool) bool {
+	if e.kind(j) == wordToken {
+		return !loose || marked && e.lower(j, "is", "was")
+	}
+	return e.kind(j) == markToken && !e.is(j, '.') && !e.is(j, ';') && !e.is(j, ',')
+}
+
 // spacedID reads a number in groups of digits, each of less than six: 943 476 5919.
-func (e *pass) spacedID(i, j int, t Type) bool {
+func (e *pass) spacedID(j int, t Type) bool {
 	total, end := 0, j
-	for ; end < j+maxPhoneTokens && e.digits(end) > 0 && e.digits(end) < 6 && (end == j || e.close(end) && !e.touches(end)); end++ {
+	for end < j+maxPhoneTokens && e.digits(end) > 0 && e.digits(end) < 6 && (end == j || e.close(end) && !e.touches(end)) {
 		total += e.digits(end)
+		end++
 	}
 	if end < j+2 || total < 6 || total > 20 || e.ageAt(end-1) {
 		return false
@@ -341,10 +384,7 @@ func (e *pass) spacedID(i, j int, t Type) bool {
 // idValue says that a token begins a number of an identifier: at least four digits, or
 // letters and at least three digits, and no date.
 func (e *pass) idValue(j int, loose bool) bool {
-	if e.kind(j) != numberToken && e.kind(j) != mixedToken && !(e.kind(j) == wordToken && e.tokens[j].upper && e.separated(j+1, "-") && (e.kind(j+2) == numberToken || e.kind(j+2) == mixedToken)) {
-		return false
-	}
-	if e.dateLike(j) {
+	if !e.hasDigits(j) && !e.prefix(j) || e.dateLike(j) {
 		return false
 	}
 	end := e.idEnd(j)
@@ -360,30 +400,38 @@ func (e *pass) idValue(j int, loose bool) bool {
 	return digits >= 4 || digits >= 3 && size >= 5
 }
 
+func (e *pass) hasDigits(j int) bool { return e.kind(j) == numberToken || e.kind(j) == mixedToken }
+
+// prefix says that a token is capital letters that a hyphen joins to a number.
+func (e *pass) prefix(j int) bool {
+	return e.kind(j) == wordToken && e.tokens[j].upper && e.separated(j+1, "-") && e.hasDigits(j+2)
+}
+
 // maxID is the longest number of an identifier, in bytes.
 const maxID = 64
 
-func (e *pass) longID(j int) bool { return e.idEnd(j)-e.tokens[j].start >= 6 }
+func (e *pass) longID(j int) bool { return e.near(j) && e.idEnd(j)-e.tokens[j].start >= 6 }
 
-// idEnd returns the offset behind letters, digits and single marks between them.
+// idEnd returns the offset behind letters, digits and single marks between them; of stars
+// there may be several.
 func (e *pass) idEnd(j int) int {
 	s, i := e.text, e.tokens[j].start
-	for limit := i + maxID; i < len(s) && i < limit; {
+	for limit := min(len(s), i+maxID); i < limit; {
 		switch charKinds[s[i]] {
 		case digitChar, lowerChar, upperChar:
 			i++
-			continue
 		case punctChar:
-			k := i
-			for k < len(s) && k < i+4 && (s[k] == '-' || s[k] == '/' || s[k] == '.' || s[k] == '*' || s[k] == '_') {
+			k := i + 1
+			for s[i] == '*' && k < limit && k < i+3 && s[k] == '*' {
 				k++
 			}
-			if k > i && k < len(s) && (k == i+1 || s[i] == '*') && (charKinds[s[k]] == digitChar || charKinds[s[k]] == upperChar) {
-				i = k
-				continue
+			if strings.IndexByte("-/.*_", s[i]) < 0 || k >= limit || charKinds[s[k]] != digitChar && charKinds[s[k]] != upperChar {
+				return i
 			}
+			i = k
+		default:
+			return i
 		}
-		break
 	}
 	return i
 }
@@ -400,28 +448,28 @@ func (e *pass) takeID(j int, t Type) {
 // longNumber removes what has too many digits for a measurement: nine in a row, or six in a
 // row glued to letters.
 func (e *pass) longNumber(i int) bool {
-	s := e.text[e.tokens[i].start:e.tokens[i].end]
-	run, longest := 0, 0
-	for k := range len(s) {
-		if s[k] >= '0' && s[k] <= '9' {
-			run++
-			longest = max(longest, run)
-		} else {
-			run = 0
-		}
-	}
-	if longest >= 6 && e.separated(i-1, "-") && e.kind(i-2) == wordToken && e.upperEnd(i-2) {
-		e.takeID(i, OtherID) // MRN-2468135
-		return true
-	}
-	if longest < 9 && !(longest >= 6 && e.kind(i) == mixedToken && len(s) >= 8 && longest < len(s)) {
-		return false
-	}
-	if e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
+	longest, size := e.longestRun(i), len(e.str(i))
+	glued := longest >= 6 && (e.separated(i-1, "-") && e.kind(i-2) == wordToken && e.upperEnd(i-2) || // MRN-2468135
+		e.kind(i) == mixedToken && size >= 8)
+	if longest < 9 && !glued || e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
 		return false
 	}
 	e.takeID(i, OtherID)
 	return true
+}
+
+// longestRun is the number of digits in a row in a token.
+func (e *pass) longestRun(i int) int {
+	run, longest := 0, 0
+	for _, b := range []byte(e.str(i)) {
+		if b < '0' || b > '9' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
 }
 
 // upperEnd says that a word ends with two capital letters.

@@ -14,33 +14,21 @@ func (e *pass) cue(i int) {
 	case c&labelCue != 0 && e.labelled(i):
 	case c&byCue != 0 && e.by(i):
 	}
-	if c&(idCue|looseCue) != 0 {
-		e.identifierAfter(i)
+	for _, r := range cueReaders {
+		if c&r.cues != 0 {
+			r.read(e, i)
+		}
 	}
-	if c&(phoneCue|faxCue) != 0 {
-		e.phoneAfter(i)
-	}
-	if c&monthCue != 0 {
-		e.month(i)
-	}
-	if c&(roomCue|wardCue) != 0 {
-		e.room(i)
-	}
-	if c&workCue != 0 {
-		e.employer(i)
-	}
-	if c&(placeCue|byCue) != 0 {
-		e.place(i)
-	}
-	if c&(degreeCue) != 0 {
-		e.degree(i)
-	}
-	if c&zipCue != 0 {
-		e.zipAfter(i)
-	}
-	if c&ageCue != 0 {
-		e.ageAfter(i)
-	}
+}
+
+// cueReaders are what reads behind a cue that announces no name.
+var cueReaders = []struct {
+	cues cueSet
+	read func(*pass, int)
+}{
+	{idCue | looseCue, (*pass).identifierAfter}, {phoneCue | faxCue, (*pass).phoneAfter}, {monthCue, (*pass).month},
+	{roomCue | wardCue, (*pass).room}, {workCue, (*pass).employer}, {placeCue | byCue, (*pass).place},
+	{degreeCue, (*pass).degree}, {zipCue, (*pass).zipAfter}, {ageCue, (*pass).ageAfter},
 }
 
 // titled reads the name behind a title: Dr. Smith, Mrs. de la Cruz, Dr Jane Q. Smith. Behind
@@ -53,7 +41,7 @@ func (e *pass) titled(i int) bool {
 	if e.lower(from, "practitioner", "manager", "midwife") {
 		from++
 	}
-	if e.tokens[i].used || !e.nameLike(from) || e.class(from).cues&(monthCue|titleCue) != 0 && !e.is(from+1, '.') && !e.capital(from+1) {
+	if e.tokens[i].used || !e.nameLike(from) || e.class(from).cues&(monthCue|titleCue) != 0 && !e.nameGoesOn(from+1) {
 		return false
 	}
 	to := e.nameEnd(from, true)
@@ -63,6 +51,14 @@ func (e *pass) titled(i int) bool {
 	}
 	e.name(from, to)
 	return true
+}
+
+// nameGoesOn says that a full stop or a capitalised word stands at a token.
+func (e *pass) nameGoesOn(i int) bool { return e.is(i, '.') || e.capital(i) }
+
+// degreeAt says that a token is a degree in capital letters, such as MD.
+func (e *pass) degreeAt(i int) bool {
+	return e.class(i).cues&degreeCue != 0 && e.capital(i) && e.tokens[i].upper
 }
 
 // sentence says that a token begins a sentence or a line.
@@ -86,31 +82,33 @@ func (e *pass) stranger(i int) bool {
 	if !e.capital(i) {
 		return false
 	}
-	c, s := e.class(i), e.str(i)
-	if c.common || c.eponym || c.state || c.city || c.cues != 0 && !c.given && !c.family {
+	c := e.class(i)
+	switch {
+	case c.common || c.eponym || c.state || c.city:
 		return false
-	}
-	if c.given || c.family {
+	case c.given || c.family:
 		return true
 	}
-	return !e.tokens[i].upper && len(s) >= 3
+	return c.cues == 0 && !e.tokens[i].upper && len(e.str(i)) >= 3
 }
 
 // namePart says that a token continues a name that has begun.
 func (e *pass) namePart(i int, sure bool) bool {
+	if !e.capital(i) {
+		return e.particle(i) && (e.particle(i+1) || e.capital(i+1)) && e.namePart(i+1, sure)
+	}
+	return e.initial(i) || e.capitalPart(i, sure)
+}
+
+// capitalPart says that a capitalised word continues a name.
+func (e *pass) capitalPart(i int, sure bool) bool {
 	c := e.class(i)
 	switch {
-	case !e.capital(i):
-		return e.particle(i) && (e.particle(i+1) && !e.capital(i+1) || e.capital(i+1)) && e.namePart(i+1, sure)
-	case e.initial(i):
-		return true
 	case c.plain && sure && e.nameyBefore(i):
 		return true
 	case c.given || c.family || c.maybe && sure:
 		return c.cues&monthCue == 0 || sure
-	case c.cues&degreeCue != 0 && e.tokens[i].upper, c.common:
-		return false
-	case c.cues != 0:
+	case c.common || c.cues != 0:
 		return false
 	case e.tokens[i].upper:
 		return sure && len(e.str(i)) > 2
@@ -141,20 +139,25 @@ func (e *pass) nameEnd(from int, sure bool) int {
 			break
 		}
 		// Behind an initial, as behind a title, any capitalised word is a name.
-		forced := i == from && sure || initial && e.capital(i) && !(e.class(i).cues&degreeCue != 0 && e.tokens[i].upper)
+		forced := i == from && sure || initial && e.capital(i) && !e.degreeAt(i)
 		if !forced && !e.namePart(i, sure) {
 			break
 		}
 		initial = e.initial(i)
 		i++
 		if initial && e.is(i, '.') {
-			if i++; e.touches(i) && e.capital(i) && len(e.str(i)) == 1 {
+			if i++; e.letterAt(i) {
 				break // M.D.
 			}
 		}
 		to = i
 	}
 	return to
+}
+
+// letterAt says that a token is a capital letter which touches what stands before it.
+func (e *pass) letterAt(i int) bool {
+	return e.touches(i) && e.capital(i) && len(e.str(i)) == 1
 }
 
 // near says that only a blank, or the end of a line within a paragraph, stands before a token.
@@ -179,7 +182,24 @@ func (e *pass) name(from, to int) {
 // labelled reads the name behind a label such as "Attending:" or "cc:", and behind "Patient"
 // without a colon when what follows can be nothing else.
 func (e *pass) labelled(i int) bool {
-	from, colon := i+1, false
+	from, colon := e.behindLabel(i)
+	salutation := e.lower(i, "dear", "cc", "attn", "named", "labeled", "labelled")
+	if !colon && !salutation && !e.strangers(from) {
+		return false
+	}
+	if !e.nameLike(from) || e.class(from).common && !e.commonName(from, colon) || e.class(from).cues&(titleCue|labelCue|kinCue) != 0 {
+		return false
+	}
+	if !e.nameOnly(from) {
+		return false
+	}
+	e.nameOrList(from)
+	return true
+}
+
+// behindLabel returns the token behind a label, its colon and a quotation mark.
+func (e *pass) behindLabel(i int) (from int, colon bool) {
+	from = i + 1
 	for e.lower(from, "name", "physician", "surgeon", "provider", "signature", "doctor", "nurse", "of") && from < i+4 {
 		from++
 	}
@@ -192,18 +212,19 @@ func (e *pass) labelled(i int) bool {
 	if colon {
 		from = e.skipLine(from)
 	}
-	salutation := e.lower(i, "dear", "cc", "attn", "named", "labeled", "labelled")
-	if !colon && !salutation && !e.strangers(from) {
-		return false
+	return from, colon
+}
+
+// commonName says that a word of the language is a name here: White, Oluwaseun or June Mwangi.
+func (e *pass) commonName(i int, colon bool) bool {
+	c := e.class(i)
+	switch {
+	case e.listed(i):
+		return true
+	case c.maybe && e.capital(i+1) && !e.class(i+1).common:
+		return true
 	}
-	if !e.nameLike(from) || e.class(from).common && !e.listed(from) && !(e.class(from).maybe && e.capital(from+1) && !e.class(from+1).common) && !(colon && e.class(from).plain && e.is(from+1, ',') && e.capital(from+2)) || e.class(from).cues&(titleCue|labelCue|kinCue) != 0 {
-		return false
-	}
-	if !e.nameOnly(from) {
-		return false
-	}
-	e.nameOrList(from)
-	return true
+	return colon && c.plain && e.is(i+1, ',') && e.capital(i+2)
 }
 
 // nameOnly refuses names of hospitals and the like.
@@ -218,32 +239,28 @@ func (e *pass) nameOnly(from int) bool {
 
 // strangers says that two words which are no words of the language follow, or a given name.
 func (e *pass) strangers(i int) bool {
-	if e.class(i).given && e.capital(i) {
+	if e.class(i).given && e.capital(i) || e.listed(i) {
 		return true
 	}
-	next := e.capital(i+1) && (!e.class(i+1).common || e.class(i+1).plain) || e.initial(i+1) || e.particle(i+1)
-	return (e.stranger(i) || e.capital(i) && e.class(i).maybe && !e.eponymFollows(i+2)) && next && e.near(i+1) || e.listed(i)
+	wordAndName := e.capital(i) && e.class(i).maybe && !e.eponymFollows(i+2)
+	if !e.stranger(i) && !wordAndName {
+		return false
+	}
+	c := e.class(i + 1)
+	return e.near(i+1) && (e.capital(i+1) && (!c.common || c.plain) || e.initial(i+1) || e.particle(i+1))
 }
 
 // listed says that family name, comma and given name stand at a token.
 func (e *pass) listed(i int) bool {
-	j := i + 1
-	if e.is(j, ',') {
-		j++
-	} else {
-		return false
-	}
-	if !e.capital(i) || !e.capital(j) || e.class(j).common && !e.class(j).maybe || e.class(j).state || stateNames()[e.str(j)] {
+	j := i + 2
+	if !e.is(i+1, ',') || !e.capital(i) || !e.capital(j) {
 		return false
 	}
 	c, d := e.class(i), e.class(j)
-	if c.common && !c.maybe && !c.plain {
+	if c.common && !c.maybe && !c.plain || d.common && !d.maybe || e.isState(j) || e.degreeAt(j) {
 		return false
 	}
-	if d.cues&degreeCue != 0 && e.tokens[j].upper && len(e.str(j)) < 4 {
-		return false
-	}
-	return d.given || (c.family || c.maybe || c.plain || e.stranger(i)) && (d.maybe || e.stranger(j)) && !c.given
+	return d.given || !c.given && (c.family || c.maybe || c.plain || e.stranger(i)) && (d.maybe || e.stranger(j))
 }
 
 // nameOrList reports a name at a token, or a family name, a comma and given names.
@@ -252,13 +269,18 @@ func (e *pass) nameOrList(from int) {
 	if to == from {
 		return
 	}
-	if e.is(to, ',') && e.capital(to+1) && e.oneName(from, to) && !e.initial(to+1) && e.nameOnly(to+1) && (!e.class(to+1).common || e.class(to+1).maybe) && (e.class(to+1).cues&degreeCue == 0 || !e.tokens[to+1].upper) {
-		if end := e.nameEnd(to+1, true); end > to+1 && !stateNames()[e.str(to+1)] {
-			e.name(from, end)
-			return
+	if e.is(to, ',') && e.oneName(from, to) && e.givenAt(to+1) {
+		if end := e.nameEnd(to+1, true); end > to+1 {
+			to = end
 		}
 	}
 	e.name(from, to)
+}
+
+// givenAt says that a given name may stand at a token, behind a family name and a comma.
+func (e *pass) givenAt(i int) bool {
+	c := e.class(i)
+	return e.capital(i) && !e.initial(i) && e.nameOnly(i) && (!c.common || c.maybe) && !e.degreeAt(i) && !e.isState(i)
 }
 
 // oneName says that a name has one word, particles aside: what follows a comma is then
@@ -279,7 +301,7 @@ func (e *pass) by(i int) bool {
 	if e.is(from, ':') {
 		from++
 	}
-	if e.lower(i, "w") && !(e.is(i-1, '/') && e.lower(i-2, "d")) {
+	if discussed := e.is(i-1, '/') && e.lower(i-2, "d"); e.lower(i, "w") && !discussed {
 		return false
 	}
 	if e.initial(from) && e.is(from+1, '.') && e.capital(from+2) {
@@ -300,16 +322,13 @@ func (e *pass) by(i int) bool {
 // kin reads the name behind a relation: his wife Maria, sister (Ann).
 func (e *pass) kin(i int) bool {
 	from := i + 1
-	for e.is(from, ',') || e.is(from, '(') || e.is(from, ':') || e.kind(from) == lineToken && e.str(from) == "\n" || e.lower(from, "is", "named", "called", "name") {
+	for e.is(from, ',') || e.is(from, '(') || e.is(from, ':') || e.skipLine(from) > from || e.lower(from, "is", "named", "called", "name") {
 		if from++; from > i+4 {
 			return false
 		}
 	}
 	c := e.class(from)
-	if !e.capital(from) || !e.stranger(from) && !c.given && !c.maybe {
-		return false
-	}
-	if !e.nameOnly(from) {
+	if !e.capital(from) || !e.stranger(from) && !c.given && !c.maybe || !e.nameOnly(from) {
 		return false
 	}
 	e.name(from, e.nameEnd(from, true))
@@ -318,7 +337,7 @@ func (e *pass) kin(i int) bool {
 
 // degree reads the name before MD, RN and the like, after a comma or a blank.
 func (e *pass) degree(i int) {
-	if !e.capital(i) && !e.lower(i, "esq", "jr") || !e.tokens[i].upper && !e.lower(i, "Pharmd", "phd", "psyd", "esq", "jr") {
+	if !e.degreeAt(i) && !e.lower(i, "pharmd", "phd", "psyd", "esq", "jr") {
 		return
 	}
 	to := i
@@ -340,12 +359,8 @@ func (e *pass) nameBefore(to int) {
 			from = j - 1
 			continue
 		}
-		if !e.stranger(j) && !e.class(j).family && !e.class(j).given && !e.initial(j) && !(e.class(j).maybe && (from < to || !e.class(j).common)) && !(from < to && e.particle(j)) {
-			// The last word before a degree is a name even if it is a word or an eponym,
-			// when a given name or an initial stands before it.
-			if from < to || !e.capital(j) || !(e.class(j-1).given || e.stranger(j-1) || e.is(j-1, '.') && e.initial(j-2)) {
-				break
-			}
+		if !e.partBefore(j, from == to) {
+			break
 		}
 		from = j
 	}
@@ -355,6 +370,22 @@ func (e *pass) nameBefore(to int) {
 	if from < to {
 		e.name(from, to)
 	}
+}
+
+// partBefore says that a token is a part of a name that ends before a degree. The last word
+// is a name even if it is a word or an eponym, when a given name or an initial stands before
+// it.
+func (e *pass) partBefore(j int, last bool) bool {
+	c := e.class(j)
+	switch {
+	case e.stranger(j) || e.initial(j), (c.family || c.given) && e.capital(j):
+		return true
+	case c.maybe && (!last || !c.common):
+		return true
+	case !last:
+		return e.particle(j)
+	}
+	return e.capital(j) && (e.class(j-1).given || e.stranger(j-1) || e.is(j-1, '.') && e.initial(j-2))
 }
 
 // capitalised looks at a capitalised word that no cue has taken.
@@ -380,42 +411,55 @@ func (e *pass) fullName(i int) bool {
 		e.nameOrList(i)
 		return true
 	case c.given && c.cues&monthCue == 0 && !c.common:
-		to := e.nameEnd(i, true)
-		if e.eponymFollows(to) && to-i == 1 || !e.nameOnly(i) || e.placeFollows(to) {
-			return false
-		}
-		e.name(i, to)
-		return true
-	case c.maybe && !c.common && e.near(i+1) && (e.class(i+1).family || e.initial(i+1)) && !e.eponymFollows(i+2):
+		return e.givenName(i)
+	case !e.near(i+1) || e.eponymFollows(i+2):
+		return false
+	case c.maybe && !c.common && (e.class(i+1).family || e.initial(i+1)):
 		e.name(i, e.nameEnd(i, true))
 		return true
-	case e.stranger(i) && e.near(i+1) && e.class(i+1).family && e.capital(i+1) && !e.class(i+1).common && !e.eponymFollows(i+2) && e.nameOnly(i) && !e.placeFollows(i+2):
-		e.name(i, e.nameEnd(i, false))
-		return true
 	}
-	return false
+	return e.beforeFamily(i)
+}
+
+// beforeFamily reads an unknown word and a known family name.
+func (e *pass) beforeFamily(i int) bool {
+	if !e.stranger(i) || !e.familyName(i+1) || !e.nameOnly(i) || e.placeFollows(i+2) {
+		return false
+	}
+	e.name(i, e.nameEnd(i, false))
+	return true
+}
+
+// givenName reads what follows a known given name.
+func (e *pass) givenName(i int) bool {
+	to := e.nameEnd(i, true)
+	if e.eponymFollows(to) && to-i == 1 || !e.nameOnly(i) || e.placeFollows(to) {
+		return false
+	}
+	e.name(i, to)
+	return true
+}
+
+// familyName says that a token is a known family name and no word.
+func (e *pass) familyName(i int) bool {
+	return e.class(i).family && e.capital(i) && !e.class(i).common
 }
 
 // placeFollows says that a token makes a street or a place of the name before it.
 func (e *pass) placeFollows(i int) bool {
-	return e.capital(i) && e.class(i).cues&(streetCue|careCue|firmCue) != 0 && !e.lower(i, "way", "close", "place") || e.lower(i, "county", "university", "college", "school", "valve")
+	if e.lower(i, "county", "university", "college", "school", "valve") {
+		return true
+	}
+	return e.capital(i) && e.class(i).cues&(streetCue|careCue|firmCue) != 0 && !e.lower(i, "way", "close", "place")
 }
 
-// eponymFollows says that a token makes an eponym of the name before it.
-func (e *pass) eponymFollows(i int) bool {
-	return e.lower(i, "disease", "syndrome", "sign", "signs", "test", "catheter", "palsy", "score", "scale", "scores", "lymphoma", "procedure", "drain", "fracture", "stain",
-		"criteria", "classification", "method", "operation", "maneuver", "manoeuvre", "reflex", "position", "tube", "forceps", "clamp", "clamps", "retractor", "node", "nodes",
-		"cyst", "hernia", "phenomenon", "thyroiditis", "dementia", "contracture", "murmur", "lines", "valve", "dressing", "needle", "incision", "stage", "grade", "tumor", "tumour",
-		"cells", "bodies", "body", "virus", "granulomatosis", "esophagus", "angina", "tear", "block", "rods", "cast", "splint", "shunt", "duct", "fascia", "line", "foot",
-		"type", "law", "index", "equation", "formula", "curve", "plot", "draining", "removed", "score", "bag", "infection", "fever", "amputation", "repair", "osteotomy",
-		"gastrectomy", "fundoplication", "resection", "anastomosis", "artery", "vein", "nerve", "gland", "glands", "spot", "point", "triad", "triangle", "ring", "membrane",
-		"prosthesis", "scissors", "elevator", "suture", "technique", "approach", "protocol", "regimen", "trial", "study", "solution", "agar", "smear", "cautery", "nodule", "method", "bed", "segment", "class", "balloon", "graft")
-}
+// eponymFollows says that a token makes an eponym of the name before it: disease, catheter.
+func (e *pass) eponymFollows(i int) bool { return e.class(i).noun }
 
 // nameByRight reads two or three unknown words that what follows makes a name: a degree, an
 // age, a date of birth, or a verb of people.
 func (e *pass) nameByRight(i int) bool {
-	if !e.stranger(i) && !e.class(i).maybe || e.capital(i-1) && e.near(i) && !e.tokens[i-1].used && !e.class(i-1).common {
+	if !e.stranger(i) && !e.class(i).maybe || e.inPhrase(i) {
 		return false
 	}
 	if e.stranger(i) && !e.tokens[i].upper && (e.speaks(i+1) || e.is(i+1, '(') && e.class(i+2).cues&kinCue != 0) {
@@ -423,76 +467,74 @@ func (e *pass) nameByRight(i int) bool {
 		return true
 	}
 	to := e.nameEnd(i, false)
-	if to-i < 2 {
-		// A single word, or one with an eponym or a word for a family name.
-		if e.near(i+1) && e.capital(i+1) && !e.tokens[i+1].upper && e.personFollows(i+2) {
-			e.name(i, i+2)
-			return true
-		}
-		return false
+	if to-i < 2 && e.near(i+1) && e.capital(i+1) && !e.tokens[i+1].upper {
+		to = i + 2 // an eponym or a word may be the family name
 	}
-	if !e.personFollows(to) {
+	if to-i < 2 || !e.personFollows(to) {
 		return false
 	}
 	e.name(i, to)
 	return true
 }
 
-// speaks says that a token is a verb of which only people are the subject.
-func (e *pass) speaks(i int) bool {
-	return e.lower(i, "asked", "says", "said", "states", "stated", "denies", "denied", "agreed", "verbalized", "verbalised", "complains", "lives", "reports", "wants", "verbalizes")
+// inPhrase says that a capitalised word stands before a token which is neither a word of the
+// language nor a part of something found.
+func (e *pass) inPhrase(i int) bool {
+	return e.capital(i-1) && e.near(i) && !e.tokens[i-1].used && !e.class(i-1).common
 }
+
+// speaks says that a token is a verb of which only people are the subject.
+func (e *pass) speaks(i int) bool { return e.class(i).speaks }
 
 // signature reads a line of two or three capitalised words behind the closing of a letter,
 // or at the very end of the text.
 func (e *pass) signature(i int) bool {
-	if e.kind(i-1) != lineToken && !(e.is(i-1, '-') && e.capital(i+1)) || !e.stranger(i) && !e.class(i).maybe && !e.class(i).family {
+	c := e.class(i)
+	dash := e.is(i-1, '-') && e.capital(i+1)
+	if e.kind(i-1) != lineToken && !dash || !e.stranger(i) && !c.maybe && !c.family {
 		return false
 	}
 	to := i
-	for to < i+4 && (e.capital(to) && !e.class(to).common || e.is(to, '.') && e.initial(to-1) || to > i && e.capital(to) && e.class(to).maybe) {
+	for to < i+4 && (to == i || e.signed(to)) {
 		to++
 	}
-	if to-i < 2 || e.kind(to) != lineToken || !e.nameOnly(i) {
-		return false
-	}
-	j := i - 1
-	for j > i-8 && (e.kind(j) == lineToken || e.is(j, ',')) {
-		j--
-	}
-	if to < len(e.tokens) && !e.lower(j, "sincerely", "regards", "truly", "wishes", "faithfully", "respectfully", "cordially", "thanks", "yours") {
+	if to-i < 2 || e.kind(to) != lineToken || !e.nameOnly(i) || to < len(e.tokens) && !e.closing(i) {
 		return false
 	}
 	e.name(i, to)
 	return true
+}
+
+// signed says that a token may stand in a signature.
+func (e *pass) signed(i int) bool {
+	c := e.class(i)
+	return e.capital(i) && (!c.common || c.maybe || c.plain) || e.is(i, '.') && e.initial(i-1)
+}
+
+// closing says that a letter is closed before a token: Yours sincerely, and empty lines.
+func (e *pass) closing(i int) bool {
+	j := i - 1
+	for j > i-8 && (e.kind(j) == lineToken || e.is(j, ',')) {
+		j--
+	}
+	return e.lower(j, "sincerely", "regards", "truly", "wishes", "faithfully", "respectfully", "cordially", "thanks", "yours")
 }
 
 // personFollows says that what stands at a token speaks of a person.
 func (e *pass) personFollows(i int) bool {
 	i = e.skipLine(i)
-	if e.is(i, ',') {
+	switch {
+	case e.is(i, ','):
 		j := e.skipLine(i + 1)
-		c := e.class(j)
-		if c.cues&degreeCue != 0 && e.capital(j) && e.tokens[j].upper {
-			return true
-		}
-		if e.kind(j) == numberToken || e.kind(j) == mixedToken {
-			return e.ageAt(j)
-		}
-		return e.lower(j, "dob", "aged", "age", "who")
-	}
-	if e.is(i, '(') {
-		return e.lower(i+1, "dob", "mrn", "age", "aged") || e.class(i+1).cues&kinCue != 0 || e.kind(i+1) == numberToken && e.ageAt(i+1)
-	}
-	if e.is(i, '|') {
+		return e.degreeAt(j) || e.ageAt(j) || e.lower(j, "dob", "aged", "age", "who")
+	case e.is(i, '('):
+		return e.lower(i+1, "dob", "mrn", "age", "aged") || e.class(i+1).cues&kinCue != 0 || e.ageAt(i+1)
+	case e.is(i, '|'):
 		return e.lower(i+1, "dob", "mrn", "sex", "age")
+	case e.lower(i, "is", "was"):
+		return e.class(i + 1).passive
 	}
-	if e.lower(i, "is", "was") {
-		return e.lower(i+1, "a", "an", "seen", "admitted", "brought", "referred", "discharged", "transferred", "examined", "reviewed", "informed", "born", "living", "married", "health")
-	}
-	return e.lower(i, "presented", "presents", "reports", "reported", "states", "stated", "denies", "denied", "called", "complains", "says", "said", "signed", "lives", "works", "agreed",
-		"consented", "tolerated", "underwent", "arrived", "dob", "aged", "asked", "notified", "verbalized", "has", "had", "will", "weeks") ||
-		e.class(i).cues&degreeCue != 0 && e.capital(i) && e.tokens[i].upper
+	return e.class(i).speaks || e.class(i).acts || e.degreeAt(i)
 }
 
 // repeatNames reports the parts of sure names wherever else they stand, unless they belong to
@@ -503,23 +545,31 @@ func (e *pass) repeatNames() {
 	}
 	for i := range e.tokens {
 		t := &e.tokens[i]
-		if t.kind != wordToken || !t.capital || t.used || !e.names[bare(e.str(i))] {
-			continue
+		if t.kind == wordToken && t.capital && !t.used && e.names[bare(e.str(i))] && e.repeats(i) {
+			e.add(t.start, t.start+len(bare(e.str(i))), Name, false)
 		}
-		if c := e.class(i); (c.common || c.cues&monthCue != 0) && !e.speaks(i+1) && !e.lower(i+1, "has", "had", "was", "is", "will") {
-			continue
-		}
-		c := e.class(i)
-		if e.eponymFollows(i+1) || e.placeFollows(i+1) || (c.eponym || c.maybe) && !e.kinOrTitleBefore(i) && !e.near2(i) {
-			continue
-		}
-		e.add(t.start, t.start+len(bare(e.str(i))), Name, false)
 	}
 }
 
-// near2 says that a part of a name stands beside a token.
-func (e *pass) near2(i int) bool {
-	return i > 0 && e.names[e.str(i-1)] && e.near(i) || i+1 < len(e.tokens) && e.names[e.str(i+1)] && e.near(i+1) || e.is(i+1, ',') && e.names[e.str(i+2)]
+// repeats says that a word which is a part of a name elsewhere means the person here.
+func (e *pass) repeats(i int) bool {
+	c := e.class(i)
+	switch {
+	case (c.common || c.cues&monthCue != 0) && !e.speaks(i+1) && !e.lower(i+1, "has", "had", "was", "is", "will"):
+		return false
+	case e.eponymFollows(i + 1), e.placeFollows(i + 1):
+		return false
+	}
+	return !c.eponym && !c.maybe || e.kinOrTitleBefore(i) || e.besideName(i) || c.common
+}
+
+// besideName says that a part of a name stands beside a token.
+func (e *pass) besideName(i int) bool {
+	switch {
+	case e.near(i) && e.names[e.str(i-1)], e.near(i+1) && e.names[e.str(i+1)]:
+		return true
+	}
+	return e.is(i+1, ',') && e.names[e.str(i+2)]
 }
 
 func (e *pass) kinOrTitleBefore(i int) bool {

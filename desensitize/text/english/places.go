@@ -29,23 +29,26 @@ func (e *pass) addressAt(i int) bool {
 func (e *pass) streetEnd(from int) int {
 	for j := from; j < from+6; j++ {
 		if j > from && e.capital(j) && e.class(j).cues&streetCue != 0 && !e.streetGoesOn(j) {
-			if e.is(j+1, '.') && len(e.str(j)) <= 4 {
-				j++
-			}
-			if e.capital(j+1) && e.near(j+1) && e.lower(j+1, "n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west") {
-				j++
-			}
-			return j + 1
+			return e.sideAfter(j)
 		}
 		ordinal := e.kind(j) == mixedToken && e.day(j)
-		if !e.capital(j) && !ordinal && !(j > from && e.lower(j, "of", "de", "la", "del", "the")) && !e.stop(j) {
-			return 0
-		}
-		if !e.near(j) {
+		joins := j > from && e.lower(j, "of", "de", "la", "del", "the")
+		if !e.near(j) || !e.capital(j) && !ordinal && !joins && !e.stop(j) {
 			return 0
 		}
 	}
 	return 0
+}
+
+// sideAfter steps over the full stop of an abbreviation and a point of the compass.
+func (e *pass) sideAfter(j int) int {
+	if e.is(j+1, '.') && len(e.str(j)) <= 4 {
+		j++
+	}
+	if e.capital(j+1) && e.near(j+1) && e.lower(j+1, "n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west") {
+		j++
+	}
+	return j + 1
 }
 
 // stop says that a token is the full stop of an abbreviation in the name of a street.
@@ -98,7 +101,9 @@ func (e *pass) townAfter(end int) int {
 	for k < j+3 && e.capital(k) && !e.class(k).common && !e.isState(k) && (k == j || e.near(k)) {
 		k++
 	}
-	if k > j && (j > end || e.is(k, ',') || e.isState(k)) && (e.class(j).cues&(phoneCue|faxCue|labelCue|titleCue) == 0 || e.is(k, ',') && e.isState(k+1)) {
+	state := e.is(k, ',') && e.isState(k+1)
+	label := e.class(j).cues&(phoneCue|faxCue|labelCue|titleCue) != 0
+	if k > j && (j > end || e.is(k, ',') || e.isState(k)) && (!label || state) {
 		end = k
 	}
 	return e.stateAfter(end)
@@ -125,25 +130,32 @@ func (e *pass) stateAfter(end int) int {
 	return end
 }
 
+// isState says that a state or a province of North America stands at a token.
 func (e *pass) isState(i int) bool {
 	if !e.capital(i) {
 		return false
 	}
-	return e.class(i).state || e.tokens[i].upper && stateNames()[e.str(i)] || e.lower(i, "north", "south", "new", "west", "rhode") && e.lower(i+1, "carolina", "dakota", "hampshire", "jersey", "mexico", "york", "virginia", "island")
+	if e.class(i).state || e.tokens[i].upper && stateNames()[e.str(i)] {
+		return true
+	}
+	return e.lower(i, "north", "south", "new", "west", "rhode") && e.lower(i+1, "carolina", "dakota", "hampshire", "jersey", "mexico", "york", "virginia", "island")
 }
 
 // postcode reads a ZIP code, or one of Britain or Canada, at a token.
-func (e *pass) postcode(i int) bool {
-	if e.digits(i) == 5 {
-		to := i + 1
-		if e.separated(to, "-") && e.digits(to+1) == 4 {
-			to += 2
-		}
-		e.take(i, to, Postcode, true)
-		return true
+func (e *pass) postcode(i int) {
+	if e.digits(i) != 5 {
+		e.ukPostcode(i)
+		return
 	}
-	return e.ukPostcode(i)
+	to := i + 1
+	if e.separated(to, "-") && e.digits(to+1) == 4 {
+		to += 2
+	}
+	e.take(i, to, Postcode, true)
 }
+
+// outwardCodes are the shapes of the first part of a British postcode.
+var outwardCodes = map[string]bool{"A9": true, "A99": true, "AA9": true, "AA99": true, "A9A": true, "AA9A": true}
 
 // zipAfter reads the code behind zip.
 func (e *pass) zipAfter(i int) {
@@ -160,13 +172,13 @@ func (e *pass) ukPostcode(i int) bool {
 		return false
 	}
 	a, b := e.str(i), e.str(i+1)
-	if len(a) < 2 || len(a) > 4 || len(b) != 3 || a[0] < 'A' || a[0] > 'Z' {
+	if len(a) > 4 || len(b) != 3 {
 		return false
 	}
-	inward := shape(b) == "9AA" && !strings.ContainsAny(b, "CIKMOV")
-	outward := map[string]bool{"A9": true, "A99": true, "AA9": true, "AA99": true, "A9A": true, "AA9A": true}[shape(a)]
-	canadian := shape(a) == "A9A" && shape(b) == "9A9"
-	if !(inward && outward) && !canadian {
+	outward, inward := shape(a), shape(b)
+	british := outwardCodes[outward] && inward == "9AA" && !strings.ContainsAny(b, "CIKMOV")
+	canadian := outward == "A9A" && inward == "9A9"
+	if !british && !canadian {
 		return false
 	}
 	e.take(i, i+2, Postcode, true)
@@ -189,13 +201,14 @@ func shape(s string) string {
 
 // street reads a street without a number: near Highland Drive.
 func (e *pass) street(i int) bool {
-	if e.class(i).common && !e.strongStreet(i+1) || e.sentence(i) && !e.strongStreet(i+1) && !e.strongStreet(i+2) {
+	soon := e.strongStreet(i+1) || !e.class(i).common && e.strongStreet(i+2)
+	if !soon && (e.class(i).common || e.sentence(i)) {
 		return false
 	}
+	near := e.lower(i-1, "near", "at", "on", "off", "to")
 	for j := i + 1; j < i+6 && (e.capital(j) || e.stop(j)) && e.near(j); j++ {
-		if (e.strongStreet(j) || e.lower(j, "st", "way") && e.lower(i-1, "near", "at", "on", "off", "to")) && !e.streetGoesOn(j) {
-			to := j + 1
-			e.take(i, e.townAfter(to), Address, true)
+		if (e.strongStreet(j) || near && e.lower(j, "st", "way")) && !e.streetGoesOn(j) {
+			e.take(i, e.townAfter(j+1), Address, true)
 			return true
 		}
 	}
@@ -204,6 +217,20 @@ func (e *pass) street(i int) bool {
 
 // city reads a known city, and an unknown place that a state follows.
 func (e *pass) city(i int) bool {
+	to := e.knownCity(i)
+	if to == i {
+		to = e.cityWithState(i)
+	}
+	if to == i {
+		return false
+	}
+	e.take(i, to, Address, true)
+	e.stateAfter(to)
+	return true
+}
+
+// knownCity returns where a known city ends, its beginning if there is none.
+func (e *pass) knownCity(i int) int {
 	for _, long := range longCities()[e.str(i)] {
 		if strings.HasPrefix(e.text[e.tokens[i].start:], long) {
 			to := i
@@ -211,30 +238,32 @@ func (e *pass) city(i int) bool {
 				to++
 			}
 			if e.careFollows(to) {
-				return false
+				return i
 			}
-			e.take(i, to, Address, true)
-			return true
+			return to
 		}
 	}
-	if e.class(i).city && !e.careFollows(i+1) && !e.eponymFollows(i+1) && !e.lower(i+1, "coma", "consensus", "definition", "shock", "patch") && !(e.class(i).given && e.capital(i+1)) {
-		e.take(i, i+1, Address, true)
-		return true
+	c := e.class(i)
+	if !c.city || e.careFollows(i+1) || e.eponymFollows(i+1) || c.given && e.capital(i+1) {
+		return i
 	}
+	return i + 1
+}
+
+// cityWithState returns where a place ends that a comma and a state follow.
+func (e *pass) cityWithState(i int) int {
 	j := i
 	for j < i+3 && e.capital(j) && !e.class(j).common && (j == i || e.near(j)) {
 		j++
 	}
-	if j == i || !e.is(j, ',') || !e.isState(j+1) || !e.close(j+1) || e.class(i).cues&(titleCue|labelCue) != 0 || e.degreeAt(j+1) && !e.placeBefore(i) {
-		return false
+	if j == i || !e.is(j, ',') || !e.isState(j+1) || !e.close(j+1) || e.class(i).cues&(titleCue|labelCue) != 0 {
+		return i
 	}
-	e.take(i, j, Address, true)
-	e.stateAfter(j)
-	return true
+	if e.class(j+1).cues&degreeCue != 0 && !e.placeBefore(i) {
+		return i // MD and PA are degrees as well
+	}
+	return j
 }
-
-// degreeAt says that a state may as well be a degree: MD, PA.
-func (e *pass) degreeAt(i int) bool { return e.class(i).cues&degreeCue != 0 }
 
 func (e *pass) placeBefore(i int) bool {
 	return e.lower(i-1, "from", "in", "of", "near", "at") || e.class(i-1).cues&placeCue != 0
@@ -272,15 +301,16 @@ func (e *pass) placeLike(i int) bool {
 	return e.capital(i) && !e.tokens[i].upper && !c.common && c.cues&(titleCue|labelCue|kinCue|monthCue|degreeCue) == 0 && len(e.str(i)) > 2
 }
 
+// placeAt reads the name of a place at j, behind the cue at i.
 func (e *pass) placeAt(i, j int) {
 	to := j
-	for to < j+3 && e.capital(to) && (to == j || e.near(to)) && (to > j || e.placeLike(to)) {
+	for to < j+3 && e.capital(to) && (to == j && e.placeLike(to) || to > j && e.near(to)) {
 		to++
 	}
-	if to == j || e.careFollows(j) || e.class(to).cues&degreeCue != 0 || e.tokens[j].used || e.class(j).given && e.class(i).cues&placeCue == 0 {
+	if to == j || e.careFollows(j) || e.class(to).cues&degreeCue != 0 || e.tokens[j].used {
 		return
 	}
-	if e.class(to-1).cues&(careCue|firmCue) != 0 {
+	if e.class(to-1).cues&(careCue|firmCue) != 0 || e.class(j).given && e.class(i).cues&placeCue == 0 {
 		return
 	}
 	e.take(j, to, Address, false)
@@ -293,7 +323,7 @@ func (e *pass) room(i int) {
 	for k := 0; k < 2 && (e.is(j, ':') || e.is(j, '#') || e.lower(j, "no", "number")); k++ {
 		j++
 	}
-	if e.kind(j) != numberToken && e.kind(j) != mixedToken || !e.near(j) || e.tokens[j].end-e.tokens[j].start > 5 {
+	if !e.hasDigits(j) || !e.near(j) || len(e.str(j)) > 5 {
 		return
 	}
 	if e.class(i).cues&wardCue != 0 {
@@ -301,7 +331,7 @@ func (e *pass) room(i int) {
 		return
 	}
 	to := j + 1
-	if e.separated(to, "-/") && (e.kind(to+1) == numberToken || e.kind(to+1) == mixedToken || e.capital(to+1)) {
+	if e.separated(to, "-/") && (e.hasDigits(to+1) || e.capital(to+1)) {
 		to += 2
 	}
 	e.take(j, to, Bed, true)
@@ -309,35 +339,37 @@ func (e *pass) room(i int) {
 
 // institution reads the name of a hospital or a firm that ends at a token.
 func (e *pass) institution(i int) bool {
-	firm := e.class(i).cues&careCue == 0
-	if !e.capital(i) {
-		return false
-	}
 	from, named := e.nameOfInstitution(i)
 	if !named {
 		return false
 	}
-	to := i + 1
-	for to < i+4 && e.capital(to) && e.near(to) && (e.class(to).cues&(careCue|firmCue) != 0 || e.lower(to, "medical", "health", "system", "home")) {
-		to++
-	}
-	if firm && e.is(to, '.') && e.lower(to-1, "inc", "co", "corp", "ltd") {
-		to++
-	}
-	if e.lower(to, "of") && e.capital(to+1) && !e.class(to+1).common {
-		for to++; to < i+8 && e.capital(to) && e.near(to); to++ {
-			continue
-		}
-	}
 	t := Hospital
-	if firm {
+	if e.class(i).cues&careCue == 0 {
 		t = Employer
 	}
+	to := e.institutionEnd(i)
 	e.take(from, to, t, true)
 	if e.lower(to, "in") {
 		e.placeAt(to, to+1)
 	}
 	return true
+}
+
+// institutionEnd returns where a name goes on to: Medical Center, Inc., of Wexley.
+func (e *pass) institutionEnd(i int) int {
+	to := i + 1
+	for to < i+4 && e.capital(to) && e.near(to) && (e.class(to).cues&(careCue|firmCue) != 0 || e.lower(to, "medical", "health", "system", "home")) {
+		to++
+	}
+	if e.is(to, '.') && e.lower(to-1, "inc", "co", "corp", "ltd") {
+		to++
+	}
+	if e.lower(to, "of") && e.capital(to+1) && !e.class(to+1).common {
+		for to++; to < i+8 && e.capital(to) && e.near(to); {
+			to++
+		}
+	}
+	return to
 }
 
 // generic are words before Hospital and Clinic that name none.
@@ -349,43 +381,50 @@ func (e *pass) generic(i int) bool {
 // more than what kind of institution it is.
 func (e *pass) nameOfInstitution(i int) (from int, named bool) {
 	from = i
-	for j := i - 1; j >= 0 && j >= i-7; j-- {
-		if e.is(j, '.') && e.lower(j-1, "st", "mt", "ft") && e.near(j+1) {
-			continue
+	for j := i - 1; j >= 0 && j >= i-7 && e.near(j+1); j-- {
+		switch {
+		case e.is(j, '.') && e.lower(j-1, "st", "mt", "ft"), e.is(j, '&'), e.lower(j, "of", "the", "and", "for") && e.capital(j-1):
+		case !e.capital(j) || e.tokens[j].used || e.class(j).cues&(labelCue|kinCue) != 0 || e.class(j).before:
+			return from, named
+		default:
+			from = j
+			named = named || !e.generic(j)
 		}
-		joins := e.lower(j, "of", "the", "and", "for") && j > 0 && e.capital(j-1) || e.is(j, '&')
-		if !e.near(j+1) || !e.capital(j) && !joins {
-			break
-		}
-		if joins {
-			continue
-		}
-		if e.tokens[j].used || e.class(j).cues&(labelCue|kinCue) != 0 || e.lower(j, "transferred", "admitted", "discharged", "seen", "referred", "presented", "received", "via", "report", "name", "facility", "the", "at", "in", "from", "to", "our", "hospital") {
-			break
-		}
-		from = j
-		named = named || !e.generic(j)
 	}
-	return from, named && from < i
+	return from, named
 }
 
 // employer reads the name of a firm behind works at, employed by.
 func (e *pass) employer(i int) {
 	j := i + 1
-	for k := 0; k < 3 && (e.is(j, ':') || e.lower(j, "at", "by", "for", "from", "with", "in", "as")); k++ {
+	for j < i+4 && (e.is(j, ':') || e.lower(j, "at", "by", "for", "from", "with", "in", "as")) {
 		j++
 	}
-	if j == i+1 || !e.capital(j) {
-		return
+	if j > i+1 && e.capital(j) {
+		e.firm(j)
 	}
+}
+
+// firm reads the name of a firm that begins at a token.
+func (e *pass) firm(j int) {
 	to := j
-	for to < j+7 && (to == j || e.near(to)) && (e.capital(to) || e.lower(to, "of", "and", "the") || e.is(to, '&') || e.is(to, '.') && (e.touches(to+1) || e.lower(to-1, "inc", "co", "corp", "s"))) {
+	for to < j+7 && (to == j || e.near(to)) && (e.capital(to) || e.joinsFirm(to)) {
 		to++
 	}
-	for to > j && (e.lower(to-1, "of", "and", "the") || e.is(to-1, '.') && !e.lower(to-2, "inc", "co", "corp", "s")) {
+	for to > j && !e.capital(to-1) && !e.firmStop(to-1) {
 		to--
 	}
 	if to > j && !e.class(j).common || to > j+1 {
 		e.take(j, to, Employer, true)
 	}
+}
+
+// joinsFirm says that a token may stand within the name of a firm: &, of, the stops of U.S.
+func (e *pass) joinsFirm(i int) bool {
+	return e.lower(i, "of", "and", "the") || e.is(i, '&') || e.is(i, '.') && e.touches(i+1) || e.firmStop(i)
+}
+
+// firmStop says that a token is the full stop of an abbreviation in the name of a firm.
+func (e *pass) firmStop(i int) bool {
+	return e.is(i, '.') && e.lower(i-1, "inc", "co", "corp", "s")
 }

@@ -46,6 +46,12 @@ type wordClass struct {
 	plain  bool // a family name that is an everyday word
 	city   bool
 	state  bool
+
+	noun    bool // makes an eponym of the name before it: disease
+	speaks  bool // a verb of which only people are the subject
+	acts    bool // a verb that mostly has people as its subject
+	passive bool // behind is or was, speaks of a person
+	before  bool // stands before the name of an institution and is no part of it
 }
 
 var noClass wordClass
@@ -104,6 +110,12 @@ var lexicon = sync.OnceValue(func() map[string]*wordClass {
 	places := readWords("places.txt")
 	each(places["city"], func(c *wordClass) { c.city = true })
 	each(places["state"], func(c *wordClass) { c.state = true })
+	around := readWords("around.txt")
+	each(around["noun"], func(c *wordClass) { c.noun = true })
+	each(around["speaks"], func(c *wordClass) { c.speaks = true })
+	each(around["acts"], func(c *wordClass) { c.acts = true })
+	each(around["passive"], func(c *wordClass) { c.passive = true })
+	each(around["before"], func(c *wordClass) { c.before = true })
 	for kind, words := range cueWords {
 		each(words, func(c *wordClass) { c.cues |= kind })
 	}
