@@ -257,11 +257,15 @@ func (e *pass) listed(i int) bool {
 		return false
 	}
 	c, d := e.class(i), e.class(j)
-	if c.common && !c.maybe && !c.plain || d.common && !d.maybe || e.isState(j) || e.degreeAt(j) {
+	wordy := c.maybe || c.plain
+	if c.common && !wordy || d.common && !d.maybe || e.isState(j) || e.degreeAt(j) {
 		return false
 	}
-	return d.given || !c.given && (c.family || c.maybe || c.plain || e.stranger(i)) && (d.maybe || e.stranger(j))
+	return d.given || !c.given && (wordy || c.family || e.stranger(i)) && e.givenLike(j)
 }
+
+// givenLike says that a token may be a given name.
+func (e *pass) givenLike(i int) bool { return e.class(i).maybe || e.stranger(i) }
 
 // nameOrList reports a name at a token, or a family name, a comma and given names.
 func (e *pass) nameOrList(from int) {
@@ -414,7 +418,7 @@ func (e *pass) fullName(i int) bool {
 		return e.givenName(i)
 	case !e.near(i+1) || e.eponymFollows(i+2):
 		return false
-	case c.maybe && !c.common && (e.class(i+1).family || e.initial(i+1)):
+	case c.maybe && !c.common && (e.class(i+1).family || e.initial(i+1)) && e.nameOnly(i):
 		e.name(i, e.nameEnd(i, true))
 		return true
 	}
@@ -554,13 +558,16 @@ func (e *pass) repeatNames() {
 // repeats says that a word which is a part of a name elsewhere means the person here.
 func (e *pass) repeats(i int) bool {
 	c := e.class(i)
+	spoken := e.speaks(i+1) || e.lower(i+1, "has", "had", "was", "is", "will")
 	switch {
-	case (c.common || c.cues&monthCue != 0) && !e.speaks(i+1) && !e.lower(i+1, "has", "had", "was", "is", "will"):
-		return false
 	case e.eponymFollows(i + 1), e.placeFollows(i + 1):
 		return false
+	case spoken:
+		return true
+	case c.common, c.cues&monthCue != 0:
+		return false
 	}
-	return !c.eponym && !c.maybe || e.kinOrTitleBefore(i) || e.besideName(i) || c.common
+	return !c.eponym && !c.maybe || e.kinOrTitleBefore(i) || e.besideName(i)
 }
 
 // besideName says that a part of a name stands beside a token.
