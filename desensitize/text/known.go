@@ -211,6 +211,8 @@ func idType(n string) Type {
 		return IDCard
 	case len(n) == 9 && n[0] >= 'a':
 		return Passport
+	case len(n) >= 16 && len(n) <= 19 && n[0] <= '9':
+		return BankCard
 	}
 	return OtherID
 }

@@ -12,7 +12,7 @@ const (
 // Words that announce names, and that follow them.
 const (
 	nameLabels = "姓名 患者姓名 病人姓名 产妇姓名 患儿姓名 签名 签字 签章 医师签名 医生签名 护士签名 患者签名 家属签名 医师签字 患者签字 家属签字 护士签字 联系人 联系人姓名 紧急联系人 监护人姓名 家属姓名 父亲姓名 母亲姓名 配偶姓名 陈述者 病史陈述者 供史者 病史提供者 记录者 记录医师 记录医生 记录人 报告医师 报告医生 报告人 审核医师 审核医生 审核者 审核人 检查医师 检查者 诊断医师 送检医师 送检医生 申请医师 申请医生 开单医生 开单医师 主管医师 主管医生 主治医师签名 住院医师签名 上级医师签名 上级医师 经治医师 经治医生 管床医师 管床医生 责任医师 责任护士 接诊医师 接诊医生 会诊医师 会诊医生 谈话医师 谈话医师签名 谈话医生 麻醉医师 麻醉医生 麻醉者 麻醉师 手术者 主刀 主刀医师 主刀医生 术者 术者签名 助手 第一助手 第二助手 一助 二助 器械护士 巡回护士 洗手护士 交班护士 接班护士 交班者 接班者 核对者 核对护士 执行者 执行护士 检验者 检验医师 采集者 采样者 送检者 接收者 操作者 随访者 随访人 接待人 接听者 来访人 投诉人 委托人 受托人 被委托人 授权委托人 代理人 法定代理人 服务对象 受访者 访视者 户主 收件人 寄件人 收货人 开户人 户名 持卡人 投保人 被保险人 受益人 申请人 经办人 负责人 填表人 填报人 报卡人 报告者 参加人员 参加者 主持人 发言人 科主任 护士长签名 曾用名 别名 英文名 姓名拼音 患者信息 主任医师签名 副主任医师签名 药师 调配药师 审方药师 发药人 核发药师 转诊医生 转诊医师 值班医师 值班医生 首诊医师 质控医师 质控护士 见证人 证明人 担保人 病员 医师 医生 护士 护师 主任医师 副主任医师 主治医师 住院医师 进修医师 规培医师 实习医师 技师 主管技师"
-	nameCues   = "患者 病人 病员 患儿 产妇 孕妇 伤者 死者 逝者 家属 亲属 其子 其女 其妻 其夫 其父 其母 其弟 其妹 其兄 其姐 之子 之女 之妻 儿子 女儿 长子 次子 长女 次女 丈夫 妻子 老公 老婆 爱人 配偶 父亲 母亲 爸爸 妈妈 父 母 夫 妻 子 女 哥哥 弟弟 姐姐 妹妹 大哥 大姐 兄长 爷爷 奶奶 外公 外婆 姥姥 姥爷 祖父 祖母 外祖父 外祖母 叔叔 伯父 伯母 舅舅 姑姑 姨妈 阿姨 婶婶 侄子 侄女 外甥 外甥女 儿媳 女婿 孙子 孙女 外孙 外孙女 朋友 同事 邻居 工友 同学 室友 老乡 监护人 联系人 保姆 护工 医师 医生 大夫 主任 副主任 教授 专家 护士 护士长 护师 主管护师 技师 药师 主任医师 副主任医师 主治医师 住院医师 管床医生 主管医生 麻醉医师 麻醉医生 麻醉师 值班医生 值班医师 学员 实习生 研究生 规培医生 规培生 进修生 校长 老师 民警 司机 由 请 经 与 嘱 联系 通知 告知 汇报 委托 授权 陪同 名叫 叫 姓 署名 主诊 同住 我是 本人 夫妇 新生儿 陪护 主刀 代诉 报告人 乘客 肇事者 接诊 病友 义工 志愿者 社工 收件人 收"
+	nameCues   = "患者 病人 病员 患儿 产妇 孕妇 伤者 死者 逝者 家属 亲属 同伴 命名 取名 病例 参保人 来访者 接电话者 密切接触者 老伴 陪同者 接生者 治疗师 调查人员 参加讨论人员 随访内容 其子 其女 其妻 其夫 其父 其母 其弟 其妹 其兄 其姐 之子 之女 之妻 儿子 女儿 长子 次子 长女 次女 丈夫 妻子 老公 老婆 爱人 配偶 父亲 母亲 爸爸 妈妈 父 母 夫 妻 子 女 哥哥 弟弟 姐姐 妹妹 大哥 大姐 兄长 爷爷 奶奶 外公 外婆 姥姥 姥爷 祖父 祖母 外祖父 外祖母 叔叔 伯父 伯母 舅舅 姑姑 姨妈 阿姨 婶婶 侄子 侄女 外甥 外甥女 儿媳 女婿 孙子 孙女 外孙 外孙女 朋友 同事 邻居 工友 同学 室友 老乡 监护人 联系人 保姆 护工 医师 医生 大夫 主任 副主任 教授 专家 护士 护士长 护师 主管护师 技师 药师 主任医师 副主任医师 主治医师 住院医师 管床医生 主管医生 麻醉医师 麻醉医生 麻醉师 值班医生 值班医师 学员 实习生 研究生 规培医生 规培生 进修生 校长 老师 民警 司机 由 请 经 与 嘱 联系 通知 告知 汇报 委托 授权 陪同 名叫 叫 姓 署名 主诊 同住 我是 本人 夫妇 新生儿 陪护 主刀 代诉 报告人 乘客 肇事者 接诊 病友 义工 志愿者 社工 收件人 收"
 	titles     = "医生 医师 大夫 主任 副主任 主任医师 副主任医师 主治医师 主治 住院医师 教授 副教授 护士 护士长 护师 主管护师 老师 先生 女士 小姐 太太 夫人 同志 师傅 院长 副院长 科长 处长 博士 药师 技师 大爷 大妈 大娘 大伯 大叔 大姐 大哥 阿姨 叔叔 伯伯 爷爷 奶奶 婆婆 老太 老太太 老师傅 老先生 老人家 老伯 女士之子 律师 警官 经理 校长 书记 主席 总 工 老 氏夫妇 姐 哥 叔 伯 嫂 婶 姨 爹"
 )
 
@@ -91,6 +91,10 @@ func (s *scan) labelledName(h hit) {
 	if marked || v.gapAt(at) != noGap {
 		base = 6
 	}
+	if end := s.fieldName(at); end > at && base == 6 {
+		s.name(at, end, 6)
+		return
+	}
 	if end, score := s.bestName(at, base); score >= enoughForName {
 		s.name(at, end, score)
 		return
@@ -102,6 +106,28 @@ func (s *scan) labelledName(h hit) {
 	if marked && end-at >= 2 && end-at <= 4 && s.wordEnd[at] == 0 && !v.is(end, alpha|digit|han) && v.at(end) != ':' {
 		s.name(at, end, 4)
 	}
+}
+
+// fieldName returns the end of a field that holds two to four characters, a surname first, and
+// is no word.
+func (s *scan) fieldName(at int) int {
+	v := s.v
+	end := at
+	for v.is(end, han) && end-at <= 4 && (end == at || v.gapAt(end) == noGap) {
+		end++
+	}
+	if n := end - at; n < 2 || n > 4 || !v.is(at, surname) || s.wordEnd[at] > 0 || v.at(end) == ':' || v.is(end, alpha|digit) && v.gapAt(end) == noGap {
+		return at
+	}
+	for j := at + 1; j < end; j++ {
+		if s.wordEnd[j] > 0 {
+			return at
+		}
+	}
+	if two, _ := s.match(v, at, surnames2); end-at == 4 && two == at {
+		return at
+	}
+	return end
 }
 
 // cuedName looks for a name behind a word such as 患者 or 其子.
@@ -120,7 +146,7 @@ func (s *scan) cuedName(h hit) {
 		}
 		at++
 	}
-	if v.at(h.from) == '姓' && h.to-h.from == 1 && v.is(at, surname) && !v.is(at+1, often|seldom) {
+	if v.at(h.from) == '姓' && h.to-h.from == 1 && v.is(at, han) && (v.is(at, surname) || !v.is(at+1, han)) && !v.is(at+1, often|seldom) && s.wordEnd[h.from] == 0 {
 		s.claim(at, at+1, Name, 0.8)
 		return
 	}
@@ -137,9 +163,16 @@ func (s *scan) plainName(i int) {
 	if s.reach[i] > int32(i) {
 		return
 	}
+	if s.v.at(i-1) == ':' && s.afterColon(i) > 3 {
+		if end := s.fieldName(i); end > i {
+			s.name(i, end, strongName)
+			return
+		}
+	}
 	end, score := s.bestName(i, s.leftOf(i))
+	left := s.leftOf(i)
 	limit := float32(enoughForName)
-	if end == i+2 {
+	if end == i+2 && left < 1 {
 		limit = enoughForShort
 	}
 	if score >= limit {
@@ -161,6 +194,8 @@ func (s *scan) leftOf(i int) float32 {
 		return 0.5
 	case v.is(i-1, function):
 		return 1.2
+	case v.at(i-1) == '者' || v.at(i-1) == '员' || v.at(i-1) == '科' || v.at(i-1) == '床' || v.at(i-1) == '院':
+		return 1
 	case s.reach[i] == int32(i):
 		return 0.3
 	}
@@ -262,8 +297,10 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 			sum += 0.3
 		case c&frequent != 0 && to-from == 1:
 			sum -= 1.5
-		case c&lexical == 0: // rare characters are seen in names
-			sum += 0.5
+		case c&uncommon != 0: // rare characters are seen in names
+			sum += 1.2
+		case c&lexical == 0:
+			sum -= 0.2
 		default:
 			sum -= 0.7
 		}
@@ -313,7 +350,7 @@ func (s *scan) dose(i int) bool {
 
 // drugWord tells whether a word stands at i that is said of medicines, not of persons.
 func (s *scan) drugWord(i int) bool {
-	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验"} {
+	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验", "灯", "手术", "氏", "疗法", "评分", "分级", "分型", "染色", "切口"} {
 		if s.v.has(i, w) {
 			return true
 		}

@@ -35,7 +35,7 @@ func (s *scan) titledName(h hit) {
 			i = at - 2
 		}
 	}
-	if !v.is(i, surname) && i == at-1 || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
+	if !v.is(i, surname) && i == at-1 || i == at-1 && v.is(i, function) && !v.is(i, frequent) || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
 		return
 	}
 	if i == at-1 && v.is(i, wordlike) && v.is(i, lexical) && !v.is(i, frequent) && v.is(i-1, han) && s.reach[i] != int32(i) && !v.is(i-1, function) {
@@ -68,9 +68,16 @@ func (s *scan) anonymous(h hit) {
 func (s *scan) dottedName(i int) {
 	v := s.v
 	from, to := i, i+1
+	for j := max(0, i-6); j < i; j++ { // listed parts need no look at single characters
+		if end := s.ethnicEnd(j); end == i {
+			from = j
+			break
+		}
+	}
 	for from > 0 && i-from < 8 && v.is(from-1, translit|often) && v.gap[from] == noGap && s.taken[from-1] == "" && int(s.reach[from-1]) <= from-1 && !s.cueEnds(from) {
 		from--
 	}
+	to = s.ethnicEnd(i + 1)
 	for to < v.len() && to-i < 16 && (v.is(to, translit|often) && !(v.is(to, function) && s.wordEnd[to] > 0) || v.r[to] == '·') && s.wordEnd[to] == 0 {
 		to++
 	}
@@ -88,6 +95,18 @@ func (s *scan) cueEnds(i int) bool {
 		}
 	}
 	return false
+}
+
+// ethnicEnd returns the end of the listed parts of names from i on.
+func (s *scan) ethnicEnd(i int) int {
+	for range 4 {
+		end, _ := s.match(s.v, i, ethnic)
+		if end == i {
+			break
+		}
+		i = end
+	}
+	return i
 }
 
 // ethnicName claims names of several listed parts, such as 扎西顿珠 and 乌云毕力格; a single part

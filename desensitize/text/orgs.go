@@ -6,7 +6,7 @@ import "strings"
 const (
 	hospitalNouns = "医院 人民医院 中心医院 中医院 卫生院 中心卫生院 卫生服务中心 社区卫生服务中心 卫生服务站 社区卫生服务站 卫生所 卫生室 医务室 诊所 门诊部 保健院 妇幼保健院 妇幼保健所 保健所 医学中心 医疗中心 急救中心 疾控中心 疾病预防控制中心 体检中心 康复中心 血液中心 精神卫生中心 防治院 防治所 疗养院 养老院 敬老院 福利院 护理院 医专附院 附属医院 附院 附一院 附二院 骨科医院 口腔医院 眼科医院 肿瘤医院 儿童医院 妇产医院"
 	hospitalNames = "协和 华西 湘雅 同济 瑞金 仁济 华山 中山 齐鲁 西京 唐都 宣武 安贞 阜外 天坛 积水潭 同仁 友谊 朝阳 世纪坛 北医三院 北大三院 省人民 省人医 市一院 市二院 市中心 省立 鼓楼 长海 长征 新华 龙华 曙光 南方 珠江 武警 儿研所 市立 省中 盛京 医大一院 医大二院 肿瘤 儿童 康复 结核 胸科 老年 精神 皮肤 骨科 口腔 眼科 妇产 妇幼 中医 解放军 总医 人民 中心 附属 大学 医科 和平 平安 健康 公安 工人 铁路 职工 国际 安宁 石油 农垦 红十字 慈善 福利 传染病 糖尿病 肝病 肛肠 男科 整形 美容 佛教 同德 仁爱 博爱 爱尔 和睦家 急救 疾病预防 社区 乡镇 城关 阳光 光明 康宁 广济"
-	unitLabels    = "工作单位 单位 单位名称 就职于 任职于 供职于 工作于 就读于 毕业于 就读学校 学校 工作单位及地址 所在单位 就业单位 任教于 受雇于 上学于"
+	unitLabels    = "工作单位 单位 单位名称 生前单位 原单位 就职于 任职于 供职于 工作于 就读于 毕业于 就读学校 学校 工作单位及地址 所在单位 就业单位 任教于 受雇于 上学于"
 	unitNouns     = "公司 有限公司 有限责任公司 股份有限公司 集团 工厂 厂 学校 大学 学院 中学 小学 幼儿园 银行 局 支行 研究所 研究院 事务所 超市 酒店 派出所 服务部 合作社 支队 大队 制衣厂 供电所 税务局 公安局 教育局 林业局 水利局 邮政局 粮站 变电站 加油站 物流园 编辑部 报社 电视台 出版社 工作室 商行 饭店 商场 煤矿 油田 电厂 纺织厂 机械厂 化工厂 钢铁厂 一中 二中 三中 委员会 火锅店 饭馆 酒楼 宾馆 殡仪馆 车队 三车队 棉纺厂 电子厂 供电局 店 馆 站 场 矿 所 社 队 行 处 院 中心 局 厂 法院 检察院 车间 部队 中心小学 职业技术学院 师范大学"
 	unitVerbs     = "工作 上班 职员 任职 打工 就读 务工 退休 职工 员工 宿舍 食堂 任教 担任 实习 从事 学生 教师 工人 下岗 上学 读书 当 做 值班 任 保安 司机 会计 兼职"
 )
@@ -35,7 +35,7 @@ func (s *scan) organisations() {
 
 // stopsOrg are characters that do not stand inside the name of an institution.
 func stopsOrg(r rune) bool {
-	return strings.ContainsRune("在于至到由从往赴送转经是的曾因被向为后前时来自予诊及我本该贵此各某外去回请与患嘱拟入日月年晨午夜次示家诉经住就系", r)
+	return strings.ContainsRune("在于至到由从往赴送转经是的曾因被向为后前时来自予诊及我本该贵此各某外去请与患嘱拟入日月年晨午夜次示家诉经住就系", r)
 }
 
 // generic are words that make no name of an institution of themselves.
@@ -171,7 +171,7 @@ func (s *scan) labelledUnit(h hit) {
 		marked = true
 		at++
 	}
-	if !marked && v.gapAt(at) != blank || s.emptyField(at) || !v.is(at, han|alpha|digit) {
+	if !marked && v.gapAt(at) != blank && h.to-h.from < 4 || s.emptyField(at) || !v.is(at, han|alpha|digit) {
 		return
 	}
 	if v.text(h.from, h.to) == "单位" && v.before(h.from, "转出") {
@@ -218,7 +218,7 @@ func (s *scan) verbAt(i int) bool {
 func (s *scan) unit(h hit) {
 	v := s.v
 	noun := v.text(h.from, h.to)
-	full := strings.HasSuffix(noun, "有限公司") || strings.HasSuffix(noun, "责任公司")
+	full := noun == "殡仪馆" || strings.HasSuffix(noun, "有限公司") || strings.HasSuffix(noun, "责任公司")
 	from := s.orgStart(h.from)
 	if from >= h.from || h.from-from < 2 || !full && !s.verbAt(h.to) {
 		return

@@ -10,8 +10,8 @@ const (
 	addrLabels = "住址 地址 现住址 现住地址 家庭住址 家庭地址 联系地址 通讯地址 通信地址 户口地址 户籍地址 户籍所在地 户籍 户口所在地 居住地 居住地址 常住地址 出生地 籍贯 原籍 工作地址 单位地址 邮寄地址 收件地址 寄送地址 暂住地址 现居住地 现居地 现居 住 家住 现住 住在 居住在 居住于 住于 暂住 租住 租住于 租住在 家在 户口 发病地点 事发地点 案发地点 地点 寄至 寄往 送货地址"
 	addrCues   = "来自 生于 出生于 出生在 长于 久居 定居 定居于 移居 从 在 到 去 回 赴 于 至 往 由 返回 返 前往 途经 抵达 老家 途径 自 经 离开 居 居于 居住 为 是 系"
 	// parts of an address; those of the second list need a number before them.
-	placeParts    = "省 市 自治区 自治州 自治县 自治旗 特别行政区 地区 州 盟 区 县 旗 镇 乡 街道 街道办 街道办事处 开发区 新区 经济开发区 高新区 村 村委会 庄 屯 寨 社区 居委会 小区 花园 家园 花苑 苑 新苑 公寓 大厦 广场 大院 大道 大街 路 街 巷 弄 胡同 里 坊 新村 新城 城 府 庭 嘉园 雅苑 华庭 名苑 农场 林场 牧场 矿区 工业园 科技园 园区 苏木 嘎查 家属院 家属区 宿舍 中路 东路 西路 南路 北路 东街 西街 南街 北街 一路 二路 三路 四路 五路 环路 支路 国道 省道 乡道 高速 学院路 桥头 塆 湾 沟 坪 岭 坡 山庄 别墅"
-	numberedParts = "号 号院 号楼 号房 栋 幢 座 单元 室 楼 层 组 队 户 弄 巷 里 排 社 村民小组 期 区 大队 生产队 街坊 支弄 门 号门 棟 房 铺 路 街 苑"
+	placeParts    = "省 市 自治区 自治州 自治县 自治旗 特别行政区 地区 州 盟 区 县 旗 镇 乡 街道 街道办 街道办事处 开发区 新区 经济开发区 高新区 村 村委会 庄 屯 寨 社区 居委会 小区 花园 家园 花苑 苑 新苑 公寓 大厦 广场 大院 大道 大街 路 街 巷 弄 胡同 里 坊 新村 新城 城 府 庭 嘉园 雅苑 华庭 名苑 农场 林场 牧场 矿区 工业园 科技园 园区 苏木 嘎查 家属院 家属区 宿舍 中路 东路 西路 南路 北路 东街 西街 南街 北街 一路 二路 三路 四路 五路 环路 支路 国道 省道 乡道 高速 学院路 桥头 公馆 小筑 教工楼 名门 星城 家园 豪庭 花城 名城 雅居 佳苑 华府 馆 阁 轩 塆 湾 沟 坪 岭 坡 山庄 别墅"
+	numberedParts = "号 号院 号楼 号房 栋 幢 座 单元 室 楼 层 组 队 户 弄 巷 里 排 社 村民小组 期 区 大队 生产队 街坊 支弄 门 号门 棟 房 铺 路 街 苑 自然村 行政村"
 )
 
 func (t *trie) addPlaces() {
@@ -24,7 +24,7 @@ var numbered = strings.Fields(numberedParts)
 
 // stopsPlace are characters that do not stand inside the name of a place.
 func stopsPlace(r rune) bool {
-	return strings.ContainsRune("在于因的是了被并及与患诉曾时后前住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已去自找独返", r)
+	return strings.ContainsRune("在于因的是了被并及与患诉曾时住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已去自找独返", r)
 }
 
 // places claims addresses: behind their labels, from known divisions on, and streets with a
@@ -51,6 +51,9 @@ func (s *scan) labelledAddress(h hit) {
 		at++
 	}
 	marked = marked || v.gapAt(at) == blank
+	if !marked && s.numberedPart(at) > at {
+		return // 入住3楼
+	}
 	end, parts := s.address(at)
 	if marked {
 		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.is(at, wide|digit) && !s.emptyField(at) && v.at(field) != ':' {
@@ -129,6 +132,9 @@ func (s *scan) address(i int) (end, parts int) {
 	end = i
 	for end-i < longestAddress {
 		to := s.part(end, end == i)
+		if to == end && parts >= 2 {
+			to = s.estate(end)
+		}
 		if to == end {
 			break
 		}
@@ -139,6 +145,29 @@ func (s *scan) address(i int) (end, parts int) {
 		end = s.v.tail(end)
 	}
 	return end, parts
+}
+
+// estate reads a name without a noun of place, two to six characters long, between a number
+// or a street and the number of a building, or at the end of the field.
+func (s *scan) estate(i int) int {
+	v := s.v
+	if !strings.ContainsRune("号弄巷路街道村街道胡同幢栋", v.at(i-1)) || v.gapAt(i) >= lineEnd && !v.continues(i) {
+		return i
+	}
+	to := i
+	for to-i < 7 && v.is(to, han) && !v.is(to, numeral) && !stopsPlace(v.r[to]) && (to == i || v.gap[to] == noGap) {
+		if s.wordEnd[to] > 0 {
+			return i
+		}
+		to++
+	}
+	if to-i < 2 {
+		return i
+	}
+	if s.numberedPart(to) > to || to-i <= 6 && !v.is(to, han|alpha) && v.at(i-1) == '号' {
+		return to
+	}
+	return i
 }
 
 // tail reads the numbers of house and room that close an address: 3-2-501.
@@ -157,7 +186,7 @@ func (v *view) tail(end int) int {
 	if at == end && to-at == 6 && !strings.ContainsRune(v.text(at, to), '-') {
 		return end
 	}
-	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓", c) {
+	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓门馆筑", c) {
 		return end
 	}
 	if v.at(to) == '室' || v.at(to) == '房' || v.at(to) == '号' || v.at(to) == '户' {
@@ -173,7 +202,7 @@ func (s *scan) part(i int, first bool) int {
 		return i
 	}
 	if to, _ := s.match(v, i, province|city|county); to > i {
-		if end, _ := s.match(v, to, placeNoun); end > to {
+		if end := s.nouns(to); end > to {
 			return end
 		}
 		if !first || s.partAhead(to) {
@@ -230,7 +259,7 @@ func (s *scan) namedPart(i int) int {
 				return s.extendNoun(end)
 			}
 		}
-		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) || j > i && v.gap[j] >= lineEnd {
+		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) && !v.has(j, "自然村") || j > i && v.gap[j] >= lineEnd {
 			return i
 		}
 		if end := int(s.wordEnd[j]); end > j+1 && !s.placeWord(j, end) {
@@ -241,9 +270,16 @@ func (s *scan) namedPart(i int) int {
 }
 
 // extendNoun takes a second noun that belongs to the first: 工业|园区, 家园|小区.
-func (s *scan) extendNoun(end int) int {
-	if to, _ := s.match(s.v, end, placeNoun); to > end {
-		return to
+func (s *scan) extendNoun(end int) int { return s.nouns(end) }
+
+// nouns reads nouns of place that follow each other: 白沙|湾|市.
+func (s *scan) nouns(end int) int {
+	for range 3 {
+		to, _ := s.match(s.v, end, placeNoun)
+		if to == end || s.cutsWord(end, to) {
+			break
+		}
+		end = to
 	}
 	return end
 }
@@ -259,6 +295,9 @@ func (s *scan) placeWord(j, end int) bool {
 		return true
 	}
 	if to, _ := s.match(s.v, j, placeNoun|province|city|county|orgName); to > j {
+		return true
+	}
+	if to, _ := s.match(s.v, end, placeNoun); to > end && end-j <= 3 {
 		return true
 	}
 	if s.v.at(end-1) == '族' {

@@ -8,6 +8,7 @@ import (
 // resolve settles what several recognisers claim: the surer claim stands, and of a weaker one
 // that overlaps it what is left over. Nothing that was claimed stays uncovered.
 func (s *scan) resolve() []Span {
+	s.retype()
 	slices.SortStableFunc(s.out, func(a, b found) int {
 		return cmp.Or(-cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.to-a.from, b.to-b.from), cmp.Compare(a.from, b.from))
 	})
@@ -25,6 +26,20 @@ func (s *scan) resolve() []Span {
 		}
 	}
 	return s.spans(owner)
+}
+
+// retype gives a known number the type that the label before it names.
+func (s *scan) retype() {
+	for i, f := range s.out {
+		if !f.known || f.typ != RecordNo && f.typ != OtherID && f.typ != IDCard && f.typ != BankCard {
+			continue
+		}
+		for _, g := range s.out {
+			if !g.known && g.from <= f.from && g.to >= f.to && g.score >= 0.96 {
+				s.out[i].typ = g.typ
+			}
+		}
+	}
 }
 
 // rank orders claims: known values first, then by score; where they are equal, the longer

@@ -4,6 +4,8 @@ import (
 	"embed"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 //go:embed data/*.txt
@@ -36,6 +38,7 @@ func newTables() *tables {
 		t.to[pairs[i]] = uint16(pairs[i+1])
 	}
 	marks := t.marks()
+	rare := simplifiedchinese.GBK.NewEncoder()
 	for r := rune(0); r < 1<<16; r++ {
 		to := rune(t.to[r])
 		if to >= 'A' && to <= 'Z' {
@@ -44,6 +47,11 @@ func newTables() *tables {
 			continue
 		}
 		t.cls[r] = basic(to) | marks[to]
+		if t.cls[r]&han != 0 && t.cls[r]&(lexical|never|often|seldom|function) == 0 && to >= 0x4e00 {
+			if b, err := rare.Bytes([]byte(string(to))); err != nil || len(b) != 2 || b[0] < 0xb0 || b[0] >= 0xd8 || b[1] < 0xa1 {
+				t.cls[r] |= uncommon
+			}
+		}
 	}
 	return t
 }

@@ -24,6 +24,7 @@ const (
 	seldom                     // supports a given name
 	never                      // speaks against a given name
 	function                   // a word of one character
+	uncommon                   // beyond the first level of GB/T 2312, and in no list
 	lexical                    // occurs in listed words
 	translit                   // used in names from other languages
 	wide                       // of Chinese script, characters or punctuation
