@@ -94,15 +94,24 @@ func (v *view) announced(c cue, at int, note func(Type, int, int)) {
 	if n < c.chars || digits < c.digits || c.digits > 0 && digits*2 < n || n < 2 {
 		return
 	}
-	start := int(v.tight[at].start)
-	first := string([]rune{v.tight[at].r, v.tight[at+1].r})
-	switch {
-	case c.typ == Phone && n == 11 && first[0] == '1' && first[1] < '3': // of no subscriber: a surrogate
-	case c.typ == IDCard && n >= 15 && !province(first): // of no province: a surrogate
-	case c.typ == WeChat && !isLatin(v.tight[at].r):
-	default:
-		note(c.typ, start, int(v.tight[end-1].end))
+	if !nobodys(c.typ, v.tight[at].r, v.tight[at+1].r, n) {
+		note(c.typ, int(v.tight[at].start), int(v.tight[end-1].end))
 	}
+}
+
+// nobodys reports a value of n characters that nobody can have, by its first two: phones of
+// no subscriber and identity cards of no province, which are surrogates; WeChat names begin
+// with a letter.
+func nobodys(t Type, first, second rune, n int) bool {
+	switch t {
+	case Phone:
+		return n == 11 && first == '1' && second < '3'
+	case IDCard:
+		return n >= 15 && !province(string([]rune{first, second}))
+	case WeChat:
+		return !isLatin(first)
+	}
+	return false
 }
 
 // alnumRun passes letters and digits with at most one hyphen, or blank if they are allowed,

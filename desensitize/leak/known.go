@@ -114,11 +114,7 @@ func typeOf(v string) Type {
 
 // put adds a pattern written as text.
 func (c *Compiled) put(text string, t Type, bounded, pinyin bool) {
-	v := newView(text)
-	runes := make([]rune, len(v.tight))
-	for i, u := range v.tight {
-		runes[i] = u.r
-	}
+	runes := tighten(text)
 	if len(runes) < 2 {
 		return
 	}
@@ -176,12 +172,28 @@ func (c *Compiled) number(v string, t Type) {
 }
 
 // squeeze is the text of a view without separators.
-func squeeze(v string) string {
-	var b strings.Builder
-	for _, u := range newView(v).tight {
-		b.WriteRune(u.r)
+func squeeze(v string) string { return string(tighten(v)) }
+
+// tighten returns the characters that the view of a text has.
+func tighten(text string) []rune {
+	out := make([]rune, 0, len(text))
+	numerals := 0
+	for _, r := range text {
+		if r = normal(r); r == 0 || separates(r) {
+			continue
+		}
+		if _, ok := numeral(r); ok {
+			numerals++
+		}
+		out = append(out, r)
 	}
-	return b.String()
+	if numerals >= 4 {
+		out = out[:0]
+		for _, u := range newView(text).tight {
+			out = append(out, u.r)
+		}
+	}
+	return out
 }
 
 // phone adds a phone number with and without the country and area code.

@@ -173,7 +173,7 @@ func (c *Compiled) pinyin(family, given []rune) {
 func spellings(chars []rune) []string {
 	out := []string{""}
 	for _, r := range chars {
-		sounds := pinyin.SinglePinyin(r, heteronym)
+		sounds := soundsOf(r)
 		if len(sounds) == 0 {
 			return nil
 		}
@@ -191,11 +191,20 @@ func spellings(chars []rune) []string {
 	return out
 }
 
-var heteronym = func() pinyin.Args {
+// soundsOf are the readings of a character, the usual one first.
+func soundsOf(r rune) []string {
+	if known, ok := sounds.Load(r); ok {
+		return known.([]string)
+	}
 	a := pinyin.NewArgs()
 	a.Style, a.Heteronym = pinyin.Normal, true
-	return a
-}()
+	list := pinyin.SinglePinyin(r, a)
+	sounds.Store(r, list)
+	return list
+}
+
+// sounds keeps what soundsOf found: at most one entry for each character that there is.
+var sounds sync.Map
 
 // latin adds a name in Latin letters: whole, in both orders, without middle names.
 func (c *Compiled) latin(v string) {
@@ -254,10 +263,8 @@ func sound(r rune) string {
 	if !isHan(r) {
 		return ""
 	}
-	args := heteronym
-	args.Heteronym = false
-	if s := pinyin.SinglePinyin(r, args); len(s) > 0 {
-		return s[0]
+	if list := soundsOf(r); len(list) > 0 {
+		return list[0]
 	}
 	return ""
 }

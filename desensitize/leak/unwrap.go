@@ -193,10 +193,7 @@ func (s *search) packed(path, text string, depth int) {
 			i++
 			continue
 		}
-		end := i
-		for end < len(text) && packing[text[end]] {
-			end++
-		}
+		end := wordOf(text, i)
 		if words == 0 {
 			run = i
 		}
@@ -210,6 +207,14 @@ func (s *search) packed(path, text string, depth int) {
 		}
 		i = end
 	}
+}
+
+// wordOf returns where the characters of base64 from i on end.
+func wordOf(text string, i int) int {
+	for i < len(text) && packing[text[i]] {
+		i++
+	}
+	return i
 }
 
 func lineEnd(text string, i int) bool { return i < len(text) && (text[i] == '\n' || text[i] == '\r') }

@@ -3,7 +3,7 @@ package dicom_test
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +34,7 @@ func (b *builder) add(tag uint32, vr, value string) {
 	switch {
 	case !b.explicit:
 		out = b.order.AppendUint32(out, uint32(len(value)))
-	case strings.Contains("OB OW SQ UN UT", vr):
+	case slices.Contains([]string{"OB", "OW", "SQ", "UN", "UT"}, vr):
 		out = append(append(out, vr...), 0, 0)
 		out = b.order.AppendUint32(out, uint32(len(value)))
 	default:

@@ -154,20 +154,27 @@ func (w *writer) plain(e element) bool {
 	case binaryTags[e.tag]:
 		return len(e.value) <= 8
 	}
+	return plainText(e.value)
+}
+
+// plainText reports a coded string or decimal numbers with at most seven digits before the
+// point.
+func plainText(value []byte) bool {
 	run, fraction := 0, false
-	for _, c := range e.value {
-		digit := c >= '0' && c <= '9'
+	for _, c := range value {
 		switch {
-		case digit && !fraction:
-			if run++; run > 7 {
-				return false
+		case c >= '0' && c <= '9':
+			if !fraction {
+				run++
 			}
 		case c == '.':
 			fraction = true
-		case !digit:
+		case c >= 'A' && c <= 'Z', strings.IndexByte(" _+-\\e\x00", c) >= 0:
 			run, fraction = 0, false
+		default:
+			return false
 		}
-		if !digit && (c < 'A' || c > 'Z') && strings.IndexByte(" _.+-\\e\x00", c) < 0 {
+		if run > 7 {
 			return false
 		}
 	}

@@ -98,25 +98,28 @@ func (w *page) run(body []byte, resources dict, depth int) error {
 			}
 			continue
 		}
-		if w.file.ops++; w.file.ops > w.file.limits.MaxOps || w.written > w.file.limits.MaxText {
-			return ErrTooLarge
-		}
-		switch op {
-		case "Do":
-			if err := w.form(args, resources, depth); err != nil {
-				return err
-			}
-		case "Tf":
-			if err := w.setFont(args, resources); err != nil {
-				return err
-			}
-		case "BI":
+		if op == "BI" {
 			skipImage(l)
-		default:
-			w.operate(op, args)
+		} else if err := w.operator(op, args, resources, depth); err != nil {
+			return err
 		}
 		args = args[:0]
 	}
+}
+
+// operator carries one operator out, within the limits.
+func (w *page) operator(op keyword, args []any, resources dict, depth int) error {
+	if w.file.ops++; w.file.ops > w.file.limits.MaxOps || w.written > w.file.limits.MaxText {
+		return ErrTooLarge
+	}
+	switch op {
+	case "Do":
+		return w.form(args, resources, depth)
+	case "Tf":
+		return w.setFont(args, resources)
+	}
+	w.operate(op, args)
+	return nil
 }
 
 // skipImage passes an inline image: its data ends at a lone EI (§8.9.7).
