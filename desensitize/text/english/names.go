@@ -258,11 +258,14 @@ func (e *pass) listed(i int) bool {
 	}
 	c, d := e.class(i), e.class(j)
 	wordy := c.maybe || c.plain
-	if c.common && !wordy || d.common && !d.maybe || e.isState(j) || e.degreeAt(j) {
+	if c.common && !wordy || d.common && !d.maybe || e.notGiven(j) {
 		return false
 	}
 	return d.given || !c.given && (wordy || c.family || e.stranger(i)) && e.givenLike(j)
 }
+
+// notGiven says that a state or a degree stands at a token.
+func (e *pass) notGiven(i int) bool { return e.isState(i) || e.degreeAt(i) }
 
 // givenLike says that a token may be a given name.
 func (e *pass) givenLike(i int) bool { return e.class(i).maybe || e.stranger(i) }
