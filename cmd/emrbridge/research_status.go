@@ -36,6 +36,15 @@ type projectReport struct {
 	Hospitals []partLine            `json:"hospitals"`
 	Releases  []releaseLine         `json:"releases"`
 	Notices   []noticeLine          `json:"notices"`
+	// Lookups are the re-identifications; hospitals alone see them.
+	Lookups []lookupLine `json:"lookups,omitempty"`
+}
+
+type lookupLine struct {
+	Hospital string         `json:"hospital"`
+	ID       evidence.Nonce `json:"id"`
+	At       string         `json:"at"`
+	Reason   string         `json:"reason"`
 }
 
 type releaseLine struct {
@@ -95,6 +104,7 @@ func (o statusOptions) run(cmd *cobra.Command, id string) error {
 	var r *project.Reader
 	var list listed
 	var party string
+	var chain *chainclient.Client // of a hospital
 	if o.dir != "" {
 		f, err := institute.Open(o.dir)
 		if err != nil {
@@ -114,17 +124,19 @@ func (o statusOptions) run(cmd *cobra.Command, id string) error {
 		if err != nil {
 			return err
 		}
-		reader, chain, err := hospitalReader(cmd.Context(), c)
-		if err != nil {
+		if r, chain, err = hospitalReader(cmd.Context(), c); err != nil {
 			return err
 		}
 		defer chain.Close()
-		r, list, party = reader, chain, c.Hospital.MSP
+		list, party = chain, c.Hospital.MSP
 	}
 	if id == "" {
 		return o.list(cmd, r, list, party)
 	}
 	report, err := reportOf(cmd.Context(), r, id)
+	if err == nil && chain != nil {
+		err = report.addLookups(cmd.Context(), r, chain)
+	}
 	if err != nil {
 		if chainclient.IsNotFound(err) {
 			return failed{fmt.Errorf("there is no project %s · 没有该项目", id)}
@@ -220,6 +232,22 @@ func reportOf(ctx context.Context, r *project.Reader, id string) (projectReport,
 	return out, nil
 }
 
+// addLookups adds the re-identifications, verified, newest first.
+func (p *projectReport) addLookups(ctx context.Context, r *project.Reader, chain *chainclient.Client) error {
+	for v, err := range chainclient.All(ctx, func(ctx context.Context, size int, bookmark string) (evidence.Page[evidence.Reidentification], error) {
+		return chain.Reidentifications(ctx, p.Project, size, bookmark)
+	}) {
+		if err != nil {
+			return err
+		}
+		if v, err = r.Reidentification(ctx, p.Project, v); err != nil {
+			return err
+		}
+		p.Lookups = append(p.Lookups, lookupLine{v.Hospital, v.ID, moment(v.At), v.Terms.Reason})
+	}
+	return nil
+}
+
 func (p projectReport) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s  %s\n%s\n\n", p.Project, p.State, p.Purpose)
 	fmt.Fprintf(w, "institute · 机构  %s (%s)\nproxy · 代理医院  %s\nethics · 伦理    %s\nends · 截止      %s\nsharing · 共享   %s, k ≥ %d\npolicy · 策略    %s\nterms · 摘要     %s\n\n",
@@ -245,9 +273,19 @@ func (p projectReport) print(w io.Writer) error {
 	for _, n := range p.Notices {
 		rows = append(rows, []any{n.Hospital, n.Sequence, n.Count, n.Reason, n.DueBy, strings.Join(nonEmpty(n.Confirmed, n.Method), " ")})
 	}
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+		if err := table.Write(w, []string{"notice of", "number", "persons (0: all)", "why", "due", "deleted · 已删除"}, rows); err != nil {
+			return err
+		}
+	}
+	rows = nil
+	for _, l := range p.Lookups {
+		rows = append(rows, []any{l.Hospital, l.At, l.Reason, l.ID.String()})
+	}
 	if len(rows) == 0 {
 		return nil
 	}
 	fmt.Fprintln(w)
-	return table.Write(w, []string{"notice of", "number", "persons (0: all)", "why", "due", "deleted · 已删除"}, rows)
+	return table.Write(w, []string{"re-identification by · 重标识", "time", "why", "statement"}, rows)
 }
