@@ -226,8 +226,8 @@ func (r *run) message(m *hl7.Message) error {
 	return nil
 }
 
-// line writes what becomes of one segment. It reports whether anything of it is left:
-// segments that the standard does not have go with their name if nothing in them stays.
+// line writes what becomes of one segment. It reports whether anything of it is left: a
+// segment of which nothing stays goes with its name.
 func (r *run) line(raw []byte) bool {
 	p := r.w.planner.plan(raw[:3])
 	r.segment = raw
@@ -247,7 +247,7 @@ func (r *run) line(raw []byte) bool {
 		}
 		rest, number = rest[end:], 2
 	}
-	filled := number > 0
+	had, filled := number > 0, number > 0
 	for len(rest) > 0 {
 		number++
 		field := rest[1:]
@@ -258,6 +258,7 @@ func (r *run) line(raw []byte) bool {
 		r.out = append(r.out, r.d.Field)
 		before := len(r.out)
 		if end > 0 {
+			had = true
 			n := p.extra
 			if number <= len(p.fields) {
 				n = p.fields[number-1]
@@ -267,7 +268,7 @@ func (r *run) line(raw []byte) bool {
 		filled = filled || len(r.out) > before
 		rest = field[end:]
 	}
-	if !p.known && !filled {
+	if had && !filled {
 		r.out = r.out[:start]
 		return false
 	}
