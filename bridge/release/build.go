@@ -175,20 +175,24 @@ func (m *making) one(ctx context.Context, subject int32, ref reference, who Subj
 	if err != nil {
 		return err
 	}
-	for _, raw := range list {
-		if err := m.keep(subject, raw); err != nil {
+	decoded := make([]map[string]any, len(list))
+	for i, raw := range list {
+		if decoded[i], err = decode(raw); err != nil {
+			return err
+		}
+	}
+	m.shaper.record(rec.Encounter, decoded)
+	for _, v := range decoded {
+		if err := m.keep(subject, v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keep puts one resource and its rows of tables into the spool.
-func (m *making) keep(subject int32, raw json.RawMessage) error {
-	v, err := decode(raw)
-	if err != nil {
-		return err
-	}
+// keep puts one resource and its rows of tables into the spool. Of a visit, which many records
+// tell of, the last word counts.
+func (m *making) keep(subject int32, v map[string]any) error {
 	typ, ok := m.shaper.shape(v, m.names[subject])
 	if !ok {
 		return nil
@@ -197,11 +201,16 @@ func (m *making) keep(subject int32, raw json.RawMessage) error {
 	if err != nil {
 		return fmt.Errorf("%w: a resource that cannot be written", ErrUnfit)
 	}
-	if err := m.spool.add("resources/"+typ+".ndjson", subject, text); err != nil {
+	add := m.spool.add
+	if typ == encounterType {
+		id, _ := v["id"].(string)
+		add = func(name string, subject int32, text []byte) error { return m.spool.replace(name, id, subject, text) }
+	}
+	if err := add("resources/"+typ+".ndjson", subject, text); err != nil {
 		return err
 	}
 	for _, t := range tablesOf(typ) {
-		if err := m.spool.add("tables/"+t.name+".csv", subject, csvLine(append([]string{m.names[subject]}, t.row(v)...)...)); err != nil {
+		if err := add("tables/"+t.name+".csv", subject, csvLine(append([]string{m.names[subject]}, t.row(v)...)...)); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/emrbridge/emrbridge/evidence"
 	"github.com/emrbridge/emrbridge/internal/fsatomic"
@@ -97,16 +101,18 @@ func (r *Releaser) stillConsented(ctx context.Context, s *State, p Project) erro
 	if err != nil {
 		return err
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelQueries)
 	for _, one := range list {
-		d, err := r.consent(ctx, p, one.Tags)
-		if err != nil {
+		group.Go(func() error {
+			d, err := r.consent(ctx, p, one.Tags)
+			if err == nil && !covers(d, one.Kinds) {
+				err = ErrConsentChanged
+			}
 			return err
-		}
-		if !covers(d, one.Kinds) {
-			return ErrConsentChanged
-		}
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 func covers(d policy.Decision, kinds []string) bool {
@@ -182,21 +188,24 @@ func (r *Releaser) withdrawn(ctx context.Context, p Project) ([]subject, error) 
 }
 
 func (r *Releaser) unconsented(ctx context.Context, p Project, all map[string]subject) (gone []subject, err error) {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelQueries)
 	for _, one := range all {
-		d, err := r.consent(ctx, p, one.Tags)
-		if err != nil {
-			return nil, err
-		}
-		if !d.Granted {
-			gone = append(gone, one)
-		}
+		group.Go(func() error {
+			d, err := r.consent(ctx, p, one.Tags)
+			if err == nil && !d.Granted {
+				mu.Lock()
+				gone = append(gone, one)
+				mu.Unlock()
+			}
+			return err
+		})
 	}
-	slices.SortFunc(gone, func(a, b subject) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(gone, func(a, b subject) int { return strings.Compare(a.Name, b.Name) })
 	return gone, nil
 }
 

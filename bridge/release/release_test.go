@@ -268,13 +268,14 @@ func (h *hospital) file(n int, code string) record.ID {
 	h.n++
 	payload := fmt.Sprintf(`[{"resourceType":"Patient","id":"p%[1]d","name":[{"text":"李明"}]},
 {"resourceType":"Practitioner","id":"dr","name":[{"text":"李明"}]},
-{"resourceType":"Encounter","id":"e%[3]d","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p%[1]d","display":"李明"},"serviceProvider":{"reference":"Organization/x","display":"李明"}},
+{"resourceType":"Encounter","id":"e%[3]d","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p%[1]d","display":"李明"},"serviceProvider":{"reference":"Organization/x","display":"李明"},"location":[{"location":{"reference":"Location/1"},"status":"active"}],
+"participant":[{"individual":{"reference":"Practitioner/dr","display":"李明"},"type":[{"text":"attender"}]}],"partOf":{"reference":"https://his.example/fhir/Encounter/7"}},
 {"resourceType":"Condition","id":"c%[3]d","identifier":[{"value":"7"}],"text":{"div":"x"},"meta":{"source":"his","security":[{"code":"PSEUDED"}]},"subject":{"reference":"Patient/p%[1]d"},"encounter":{"reference":"Encounter/e%[3]d"},"code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10","code":"%[2]s","display":"诊断, \"甲\""}]}},
 {"resourceType":"Observation","id":"o%[3]d","status":"final","subject":{"reference":"Patient/p%[1]d"},"valueQuantity":{"value":5.%[3]d0,"unit":"mmol/L"},"code":{"text":"葡萄糖"}}]`, n, code, h.n)
 	rec := &record.Record{ModelVersion: record.ModelVersion, HospitalMSP: h.msp, Sender: "his", ControlID: fmt.Sprint(h.n), Kind: "ORU^R01",
 		Patient:   record.Patient{Identifiers: []record.Identifier{{Type: record.ResidentID, Value: resident(n)}}, BirthDate: "19700101", Gender: fmt.Sprint(1 + n%2)},
 		EventTime: record.NewTime(h.now.Add(-time.Hour), record.Second, false), ReceivedAt: h.now.UnixMilli(), MediaType: "application/fhir+json",
-		Metadata: map[string]string{"region": "990101"}, Payload: []byte(payload)}
+		Encounter: fmt.Sprintf("visit %d", n), Metadata: map[string]string{"region": "990101"}, Payload: []byte(payload)}
 	rec.ID = record.NewID(record.Origin{HospitalNumber: h.number, HospitalMSP: h.msp, Sender: rec.Sender, ControlID: rec.ControlID, Payload: rec.Payload})
 	emr, err := rec.Canonical()
 	require.NoError(t, err)
@@ -436,6 +437,13 @@ func checkContent(t *testing.T, dir string) {
 	b, err := os.ReadFile(filepath.Join(dir, "resources", "Observation.ndjson"))
 	require.NoError(t, err)
 	require.Contains(t, string(b), `5.10}`, "numbers keep their digits")
+	b, err = os.ReadFile(filepath.Join(dir, "resources", "Encounter.ndjson"))
+	require.NoError(t, err)
+	for _, s := range []string{"{}", "[]", "null", "location", "individual", "partOf", "serviceProvider"} {
+		require.NotContains(t, string(b), s, "nothing empty is left of a reference that ends")
+	}
+	require.Contains(t, string(b), "attender")
+	require.Equal(t, 10, bytes.Count(b, []byte("\n")), "a visit that several records tell of is one")
 	_, err = os.Stat(filepath.Join(dir, "resources", "Practitioner.ndjson"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -64,6 +64,27 @@ type shaper struct {
 	marker   *fingerprint.Marker
 	fields   map[string][]string // of each type the elements that may leave; nil means all
 	only     bool                // fields limit at all
+
+	visit   string // number of the visit that the present record belongs to, as the hospital gave it
+	visitID string // id of the Encounter that stands for it in the record
+}
+
+const encounterType = "Encounter"
+
+// record tells of the record whose resources come next.
+func (s *shaper) record(visit string, list []map[string]any) {
+	s.visit, s.visitID = "", ""
+	for _, m := range list {
+		if m["resourceType"] != encounterType {
+			continue
+		}
+		if s.visitID != "" { // two visits in one record: the number could be of either
+			s.visit = ""
+			return
+		}
+		s.visitID, _ = m["id"].(string)
+		s.visit = visit
+	}
 }
 
 func newShaper(key [32]byte, hospital string, marker *fingerprint.Marker, fields []string) *shaper {
@@ -125,7 +146,10 @@ func (s *shaper) shape(m map[string]any, subject string) (typ string, ok bool) {
 	delete(m, "masterIdentifier")
 	delete(m, "text")
 	meta(m)
-	s.walk(m, subject)
+	s.walk(m, subject, false)
+	if typ == "Composition" && m["author"] == nil {
+		m["author"] = authors
+	}
 	return typ, true
 }
 
@@ -138,27 +162,54 @@ func meta(m map[string]any) {
 	}
 }
 
-// id is the surrogate of a resource of this hospital.
+// id is the surrogate of a resource of this hospital. The same visit has one in all records
+// that name it.
 func (s *shaper) id(typ, id string) string {
+	if typ == encounterType && id == s.visitID && s.visit != "" {
+		typ, id = "visit", s.visit
+	}
 	sum := keyed(s.key, resourceDomain, []byte(s.hospital), []byte(typ), []byte(id))
 	return surrogate(s.marker, sum)
 }
 
-// walk rewrites the references within v.
-func (s *shaper) walk(v any, subject string) {
+// bound are elements that FHIR requires in an element that repeats: where such a reference
+// ends, what holds it goes too (Encounter.location.location, Procedure.performer.actor and
+// their like).
+var bound = map[string]bool{"location": true, "actor": true}
+
+// authors stands where FHIR wants an author and none may be named.
+var authors = []any{map[string]any{"display": "[de-identified · 已去标识]"}}
+
+// walk rewrites the references within v and leaves nothing empty behind. It reports whether v
+// has something left; false takes it out of what holds it. repeats says that v is one of a list.
+func (s *shaper) walk(v any, subject string, repeats bool) (any, bool) {
 	switch v := v.(type) {
 	case []any:
+		out := v[:0]
 		for _, e := range v {
-			s.walk(e, subject)
+			if e, ok := s.walk(e, subject, true); ok {
+				out = append(out, e)
+			}
 		}
+		return out, len(out) > 0
 	case map[string]any:
 		if ref, ok := v["reference"].(string); ok {
 			s.reference(v, ref, subject)
 		}
-		for _, e := range v {
-			s.walk(e, subject)
+		for name, e := range v {
+			e, ok := s.walk(e, subject, false)
+			switch {
+			case ok:
+				v[name] = e
+			case repeats && bound[name]:
+				return nil, false
+			default:
+				delete(v, name)
+			}
 		}
+		return v, len(v) > 0
 	}
+	return v, v != nil
 }
 
 // reference leads to the surrogate of what leaves too; any other one ends here, with the name
@@ -179,7 +230,7 @@ func (s *shaper) reference(v map[string]any, ref, subject string) {
 		case typ == patientType:
 			v["reference"] = patientType + "/" + subject
 			return
-		case s.allows(typ):
+		case s.allows(typ) && len(parts) == 2: // what lies on another server is not in the dataset
 			v["reference"] = typ + "/" + s.id(typ, id)
 			return
 		}

@@ -30,7 +30,11 @@ type stream struct {
 	w     *bufio.Writer
 	end   int64
 	lines []line
+	keyed map[string]int // of resources that come again, their line
 }
+
+// gone is the length of a line that a later one has replaced.
+const gone = -1
 
 type line struct {
 	rank    uint64
@@ -44,6 +48,23 @@ func newSpool(dir string, marker *fingerprint.Marker) (*spool, error) {
 		return nil, fmt.Errorf("release: %w", err)
 	}
 	return &spool{dir: dir, marker: marker, streams: map[string]*stream{}}, nil
+}
+
+// replace is add for a resource of which the last one counts: an earlier line with the same
+// key of the same file goes.
+func (s *spool) replace(name, key string, subject int32, text []byte) error {
+	if err := s.add(name, subject, text); err != nil {
+		return err
+	}
+	st := s.streams[name]
+	if st.keyed == nil {
+		st.keyed = map[string]int{}
+	}
+	if old, ok := st.keyed[key]; ok {
+		st.lines[old].length = gone
+	}
+	st.keyed[key] = len(st.lines) - 1
+	return nil
 }
 
 // add appends a line of a subject to the file of a name.
@@ -88,7 +109,7 @@ func (s *spool) write(name string, stays func(subject int32) bool, out *dataset.
 	slices.SortFunc(st.lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.at, b.at)) })
 	var buf []byte
 	for _, l := range st.lines {
-		if !stays(l.subject) {
+		if l.length == gone || !stays(l.subject) {
 			continue
 		}
 		buf = slices.Grow(buf[:0], int(l.length))[:l.length]

@@ -23,10 +23,10 @@ var subjectColumn = column{"subject", "project pseudonym; joins all tables and a
 // tables of a package, beside the one of subjects.
 var tables = []table{
 	{"encounters", "visits · 就诊", []column{
-		{"class", "class of the visit (HL7 ActCode)", "就诊类别"}, {"status", "status", "状态"},
+		{"encounter", "resource id of the visit; the other tables refer to it", "就诊资源标识"}, {"class", "class of the visit (HL7 ActCode)", "就诊类别"}, {"status", "status", "状态"},
 		{"start", "begin, shifted", "开始时间（已偏移）"}, {"end", "end, shifted", "结束时间（已偏移）"},
 	}, []string{"Encounter"}, func(m map[string]any) []string {
-		return []string{text(m, "class", "code"), text(m, "status"), text(m, "period", "start"), text(m, "period", "end")}
+		return []string{text(m, "id"), text(m, "class", "code"), text(m, "status"), text(m, "period", "start"), text(m, "period", "end")}
 	}},
 	{"conditions", "diagnoses · 诊断", []column{
 		{"system", "code system", "编码体系"}, {"code", "code", "编码"}, {"display", "text", "名称"},

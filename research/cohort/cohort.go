@@ -176,7 +176,9 @@ func (g *generator) visit(h, i int, p Patient, ill illness, at time.Time) {
 	visit := fmt.Sprintf("ZY%06d", i)
 	pid := seg("PID", "1", "", local+"^^^"+facility+"^PI~"+p.ResidentID+"^^^GA^NNCHN~"+visit+"^^^"+facility+"^IP", "", p.Family+"^"+p.Given, "",
 		p.Birth.Format("20060102"), map[string]string{"1": "M", "2": "F"}[p.Sex], "", "", g.address(p), "CHN", p.Phone)
-	pv1 := seg("PV1", "1", "I", "内科^3病区^"+fmt.Sprint(1+g.r.IntN(40)), "", "", "", doctor, "", "", "", "", "", "", "", "", "", "", "", visit)
+	place := make([]string, 45)
+	place[0], place[1], place[2], place[6], place[18], place[43] = "1", "I", "内科^3病区^"+fmt.Sprint(1+g.r.IntN(40)), doctor, visit, stamp(at)
+	pv1 := seg("PV1", place...)
 	dg1 := seg("DG1", "1", "", ill.code+"^"+ill.name+"^I10", "", stamp(at), "A")
 	g.send(h, i, at, "ADT^A01^ADT_A01", seg("EVN", "", stamp(at)), pid, pv1, dg1)
 	at = at.Add(time.Duration(60+g.r.IntN(300)) * time.Minute)
@@ -189,6 +191,8 @@ func (g *generator) visit(h, i int, p Patient, ill illness, at time.Time) {
 	obx = append(obx, seg("OBX", fmt.Sprint(len(ill.tests)+1), "TX", "NOTE^病程记录^L", "", note, "", "", "", "", "", "F", "", "", stamp(at)))
 	g.send(h, i, at, "ORU^R01^ORU_R01", obx...)
 	at = at.Add(time.Duration(3+g.r.IntN(9)) * 24 * time.Hour)
+	place[44] = stamp(at)
+	pv1 = seg("PV1", place...)
 	g.send(h, i, at, "ADT^A03^ADT_A03", seg("EVN", "", stamp(at)), pid, pv1, dg1)
 }
 
