@@ -123,8 +123,9 @@ func (r *Reader) VerifyProject(ctx context.Context, id string, view evidence.Pro
 		return Project{}, err
 	}
 	p.Parts = slices.Clone(view.Parts)
+	seen := hospitals{terms.Proxy: p.Proxy}
 	for i := range p.Parts {
-		if err := r.part(ctx, &p, &p.Parts[i]); err != nil {
+		if err := r.part(ctx, seen, &p, &p.Parts[i]); err != nil {
 			return Project{}, err
 		}
 	}
@@ -152,12 +153,12 @@ func (r *Reader) closing(p *Project) error {
 }
 
 // part verifies what one hospital decided; the last decision counts.
-func (r *Reader) part(ctx context.Context, p *Project, part *evidence.ProjectPart) error {
+func (r *Reader) part(ctx context.Context, seen hospitals, p *Project, part *evidence.ProjectPart) error {
 	asked := p.Terms
 	if len(part.Decisions) == 0 || part.MSP != asked.Proxy && !slices.Contains(asked.Hospitals, part.MSP) {
 		return untrusted("decision on project "+p.ID, errView)
 	}
-	by, err := r.Hospital(ctx, part.MSP)
+	by, err := r.hospital(ctx, seen, part.MSP)
 	if err != nil {
 		return err
 	}
@@ -184,14 +185,14 @@ func (r *Reader) Release(ctx context.Context, project, msp string, sequence uint
 	if err != nil {
 		return v, fmt.Errorf("read release %d of %s to project %s: %w", sequence, msp, project, err)
 	}
-	if v, err = r.release(ctx, project, v); err == nil && (v.Hospital != msp || v.Terms.Sequence != sequence) {
+	if v, err = r.release(ctx, hospitals{}, project, v); err == nil && (v.Hospital != msp || v.Terms.Sequence != sequence) {
 		err = untrusted("release of "+msp, errView)
 	}
 	return v, err
 }
 
-func (r *Reader) release(ctx context.Context, project string, v evidence.Release) (evidence.Release, error) {
-	by, err := r.Hospital(ctx, v.Hospital)
+func (r *Reader) release(ctx context.Context, seen hospitals, project string, v evidence.Release) (evidence.Release, error) {
+	by, err := r.hospital(ctx, seen, v.Hospital)
 	if err != nil {
 		return v, err
 	}
@@ -211,16 +212,30 @@ const maxItems = 100_000
 // Releases reads and verifies all releases to a project, by hospital and sequence. None may
 // be missing before the last of a hospital.
 func (r *Reader) Releases(ctx context.Context, project string) ([]evidence.Release, error) {
-	count := gapless{}
+	count, seen := gapless{}, hospitals{}
 	return all(ctx, func(size int, bookmark string) (evidence.Page[evidence.Release], error) {
 		return r.ledger.Releases(ctx, project, size, bookmark)
 	}, func(v evidence.Release) (evidence.Release, error) {
-		v, err := r.release(ctx, project, v)
+		v, err := r.release(ctx, seen, project, v)
 		if err == nil {
 			err = count.next(v.Hospital, v.Terms.Sequence)
 		}
 		return v, err
 	})
+}
+
+// hospitals are those that were verified already while one answer is read.
+type hospitals map[string]Party
+
+func (r *Reader) hospital(ctx context.Context, seen hospitals, msp string) (Party, error) {
+	if p, ok := seen[msp]; ok {
+		return p, nil
+	}
+	p, err := r.Hospital(ctx, msp)
+	if err == nil {
+		seen[msp] = p
+	}
+	return p, err
 }
 
 // gapless counts what each hospital numbers.
@@ -257,11 +272,11 @@ func (r *Reader) Withdrawals(ctx context.Context, project string) ([]evidence.Wi
 	if err != nil {
 		return nil, err
 	}
-	count := gapless{}
+	count, seen := gapless{}, hospitals{}
 	return all(ctx, func(size int, bookmark string) (evidence.Page[evidence.Withdrawal], error) {
 		return r.ledger.Withdrawals(ctx, project, size, bookmark)
 	}, func(v evidence.Withdrawal) (evidence.Withdrawal, error) {
-		v, err := r.withdrawal(ctx, project, institute, v)
+		v, err := r.withdrawal(ctx, seen, project, institute, v)
 		if err == nil {
 			err = count.next(v.Hospital, v.Terms.Sequence)
 		}
@@ -269,8 +284,8 @@ func (r *Reader) Withdrawals(ctx context.Context, project string) ([]evidence.Wi
 	})
 }
 
-func (r *Reader) withdrawal(ctx context.Context, project string, institute Party, v evidence.Withdrawal) (evidence.Withdrawal, error) {
-	by, err := r.Hospital(ctx, v.Hospital)
+func (r *Reader) withdrawal(ctx context.Context, seen hospitals, project string, institute Party, v evidence.Withdrawal) (evidence.Withdrawal, error) {
+	by, err := r.hospital(ctx, seen, v.Hospital)
 	if err != nil {
 		return v, err
 	}
