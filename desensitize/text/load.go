@@ -28,6 +28,9 @@ func loadTrie(t *tables) *trie {
 	for _, w := range section("ethnic.txt", "") {
 		x.add(w, ethnic, 0)
 	}
+	for _, w := range section("given.txt", "pairs") {
+		x.add(w, givenPair, 0)
+	}
 	x.addLabels()
 	x.addNames()
 	x.addPlaces()

@@ -6,7 +6,7 @@ import "strings"
 const (
 	enoughForName  = 3.6
 	enoughForShort = 4.2 // names of two characters without a word that announces them
-	strongName     = 5.0 // looked for in the rest of the document as well
+	strongName     = 4.3 // looked for in the rest of the document as well
 )
 
 // Words that announce names, and that follow them.
@@ -67,7 +67,7 @@ func (s *scan) chineseNames() {
 		switch {
 		case s.v.r[i] == '老' && s.taken[i] == "":
 			s.oldName(i)
-		case s.v.cls[i]&surname != 0 && s.taken[i] == "":
+		case s.v.cls[i]&(surname|compoundHead) != 0 && s.taken[i] == "":
 			s.plainName(i)
 		}
 	}
@@ -116,7 +116,7 @@ func (s *scan) fieldName(at int) int {
 	for v.is(end, han) && end-at <= 4 && (end == at || v.gapAt(end) == noGap) {
 		end++
 	}
-	if n := end - at; n < 2 || n > 4 || !v.is(at, surname) || s.wordEnd[at] > 0 || v.at(end) == ':' || v.is(end, alpha|digit) && v.gapAt(end) == noGap {
+	if n := end - at; n < 2 || n > 4 || !v.is(at, surname|compoundHead) || s.wordEnd[at] > 0 || v.at(end) == ':' || v.is(end, alpha|digit) && v.gapAt(end) == noGap {
 		return at
 	}
 	for j := at + 1; j < end; j++ {
@@ -150,7 +150,7 @@ func (s *scan) cuedName(h hit) {
 		s.claim(at, at+1, Name, 0.8)
 		return
 	}
-	if s.reach[h.from] > int32(h.to) || !v.is(at, surname) || s.taken[at] != "" {
+	if s.reach[h.from] > int32(h.to) || !v.is(at, surname|compoundHead) || s.taken[at] != "" {
 		return
 	}
 	if end, score := s.bestName(at, base); score >= enoughForName {
@@ -188,6 +188,8 @@ func (s *scan) leftOf(i int) float32 {
 		return 1.5
 	case v.gapAt(i) == blank:
 		return 1
+	case s.taken[i-1] == Hospital || s.taken[i-1] == Ward || s.taken[i-1] == Bed || s.taken[i-1] == Date:
+		return 1
 	case v.at(i-1) == ':':
 		return s.afterColon(i)
 	case !v.is(i-1, han):
@@ -224,6 +226,9 @@ func (s *scan) bestName(i int, base float32) (end int, score float32) {
 			to := i + size + given
 			if to > v.len() || !s.together(i, to) {
 				break
+			}
+			if v.at(to-1) == '之' && (v.at(to) == '子' || v.at(to) == '女') {
+				continue
 			}
 			points := base + family + s.givenScore(i+size, to) + s.rightOf(to) + s.lexical(i, i+size, to)
 			if given == 2 {
@@ -284,6 +289,9 @@ func (s *scan) familyScore(i, size int) float32 {
 
 // givenScore weighs the characters of a given name.
 func (s *scan) givenScore(from, to int) (sum float32) {
+	if end, _ := s.match(s.v, from, givenPair); end == to {
+		return 2
+	}
 	for j := from; j < to; j++ {
 		switch c := s.v.cls[j]; {
 		case c&function != 0 && c&often == 0:
@@ -350,7 +358,7 @@ func (s *scan) dose(i int) bool {
 
 // drugWord tells whether a word stands at i that is said of medicines, not of persons.
 func (s *scan) drugWord(i int) bool {
-	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验", "灯", "手术", "氏", "疗法", "评分", "分级", "分型", "染色", "切口"} {
+	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验", "灯", "手术", "氏", "疗法", "评分", "分级", "分型", "染色", "切口", "骨折"} {
 		if s.v.has(i, w) {
 			return true
 		}
@@ -399,7 +407,7 @@ func (s *scan) name(from, to int, score float32) {
 			s.romanised(to + 1)
 		}
 		from = to + 1
-		if base == 0 || !s.v.is(from, surname) || s.taken[from] != "" {
+		if base == 0 || !s.v.is(from, surname|compoundHead) || s.taken[from] != "" {
 			return
 		}
 		if to, score = s.bestName(from, base); score < enoughForName {

@@ -17,7 +17,7 @@ func (s *scan) titledName(h hit) {
 	best, from := float32(0), at
 	for size := 2; size <= 4 && at-size >= 0; size++ {
 		i := at - size
-		if !v.is(i, surname) {
+		if !v.is(i, surname|compoundHead) {
 			continue
 		}
 		end, score := s.bestName(i, s.leftOf(i)+1.5)
@@ -25,7 +25,7 @@ func (s *scan) titledName(h hit) {
 			best, from = score, i
 		}
 	}
-	if best >= enoughForName+0.8 {
+	if best >= enoughForName+0.2 {
 		s.name(from, at, best)
 		return
 	}
@@ -35,7 +35,7 @@ func (s *scan) titledName(h hit) {
 			i = at - 2
 		}
 	}
-	if !v.is(i, surname) && i == at-1 || i == at-1 && v.is(i, function) && !v.is(i, frequent) || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
+	if !v.is(i, surname) && i == at-1 || i == at-1 && v.is(i, function) && strings.ContainsRune("由与和及对向让被请从到自在是因经同", v.r[i]) || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
 		return
 	}
 	if i == at-1 && v.is(i, wordlike) && v.is(i, lexical) && !v.is(i, frequent) && v.is(i-1, han) && s.reach[i] != int32(i) && !v.is(i-1, function) {
@@ -78,7 +78,7 @@ func (s *scan) dottedName(i int) {
 		from--
 	}
 	to = s.ethnicEnd(i + 1)
-	for to < v.len() && to-i < 16 && (v.is(to, translit|often) && !(v.is(to, function) && s.wordEnd[to] > 0) || v.r[to] == '·') && s.wordEnd[to] == 0 {
+	for to < v.len() && to-i < 16 && (v.is(to, translit|often) && !v.is(to, function) && v.gap[to] != lineEnd || v.r[to] == '·') && s.wordEnd[to] == 0 {
 		to++
 	}
 	if i-from < 2 || to-i < 3 {

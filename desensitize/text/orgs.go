@@ -107,7 +107,7 @@ func (s *scan) orgStart(i int) int {
 	from := i
 	for from > 0 && i-from < 26 {
 		c := v.r[from-1]
-		if v.gapAt(from) >= lineEnd || v.cls[from-1]&(han|digit|alpha) == 0 || v.gapAt(from) == blank && i-from > 2 {
+		if v.gapAt(from) >= lineEnd && !v.wrapped(from) || v.cls[from-1]&(han|digit|alpha) == 0 || v.gapAt(from) == blank && i-from > 2 {
 			break
 		}
 		if v.cls[from-1]&han != 0 && stopsOrg(c) && !s.insideName(from-1) {

@@ -24,7 +24,7 @@ var numbered = strings.Fields(numberedParts)
 
 // stopsPlace are characters that do not stand inside the name of a place.
 func stopsPlace(r rune) bool {
-	return strings.ContainsRune("在于因的是了被并及与患诉曾时住男女至到从我你他她您们为将由入往赴离把给让向说做行有无未已去自找独返", r)
+	return strings.ContainsRune("在于因的是了被并及与患诉曾时住男女至到从我你他她您们为将由入往赴离把给让向说做行已去自找独返", r)
 }
 
 // places claims addresses: behind their labels, from known divisions on, and streets with a
@@ -46,6 +46,9 @@ func (s *scan) places() {
 func (s *scan) labelledAddress(h hit) {
 	v := s.v
 	at, marked := h.to, false
+	if int(s.reach[h.from]) > h.from && h.to-h.from == 1 {
+		return
+	}
 	for v.at(at) == ':' || v.at(at) == '：' || v.at(at) == '(' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '于' || v.at(at) == '在' || v.at(at) == ' ' {
 		marked = marked || v.at(at) == ':'
 		at++
@@ -103,7 +106,7 @@ func (s *scan) field(at, limit int) int {
 		case ',', ';', '，', '。', '；', ':', '：', '|', '(', ')', '、', '"', '\n', '”', '“':
 			return end
 		}
-		if end > at && v.gap[end] >= lineEnd && (v.gap[end] == parting || s.wordEnd[end] > 0 || !v.continues(end)) {
+		if end > at && v.gap[end] >= lineEnd && (v.gap[end] == parting || s.wordEnd[end] > 0 || !v.continues(end) && !v.wrapped(end)) {
 			return end
 		}
 		if end > at && v.gap[end] == blank && (s.wordEnd[end] > 0 || end-at >= 6 && !v.is(end, digit|numeral)) {
@@ -198,7 +201,7 @@ func (v *view) tail(end int) int {
 // part reads one part of an address.
 func (s *scan) part(i int, first bool) int {
 	v := s.v
-	if i > 0 && !first && v.gapAt(i) >= lineEnd && !v.continues(i) {
+	if i > 0 && !first && v.gapAt(i) >= lineEnd && !v.continues(i) && !v.wrapped(i) {
 		return i
 	}
 	if to, _ := s.match(v, i, province|city|county); to > i {
@@ -259,7 +262,7 @@ func (s *scan) namedPart(i int) int {
 				return s.extendNoun(end)
 			}
 		}
-		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) && !v.has(j, "自然村") || j > i && v.gap[j] >= lineEnd {
+		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) && !v.has(j, "自然村") && !v.has(j, "行政村") || j > i && v.gap[j] >= lineEnd && !v.wrapped(j) {
 			return i
 		}
 		if end := int(s.wordEnd[j]); end > j+1 && !s.placeWord(j, end) {

@@ -70,13 +70,14 @@ func (s *scan) spans(owner []int32) []Span {
 
 // span appends one span, without the marks that a surer neighbour has left over.
 func (s *scan) span(spans []Span, from, to int, f found) []Span {
+	whole := from == f.from && to == f.to
 	for from < to && trimmed(s.v.r[from]) {
 		from++
 	}
 	for to > from && trimmed(s.v.r[to-1]) {
 		to--
 	}
-	if from == to {
+	if from == to || !whole && f.typ == Name && to-from == 1 {
 		return spans
 	}
 	start, end := s.v.bytes(from, to)

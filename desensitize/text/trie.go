@@ -21,6 +21,7 @@ const (
 	placeNoun                    // ends a part of an address: 省, 路, 小区
 	surnames2                    // surname of two characters
 	dateLabel                    // a date follows
+	givenPair                    // given name with a character that is a word elsewhere: 未央
 	ethnic                       // part of a name of several syllables: 扎西, 其木格
 	orgName                      // name of an institution without its suffix
 )

@@ -10,24 +10,25 @@ import (
 type class uint32
 
 const (
-	digit    class = 1 << iota // 0 to 9
-	alpha                      // a letter of the Latin script
-	upper                      // the letter was a capital
-	han                        // a Chinese character
-	space                      // a blank that was kept
-	newline                    // a line end that was kept
-	numeral                    // Chinese numeral
-	surname                    // may be a surname of one character
-	frequent                   // is one of the frequent surnames
-	wordlike                   // a surname that is an everyday character as well
-	often                      // common in given names
-	seldom                     // supports a given name
-	never                      // speaks against a given name
-	function                   // a word of one character
-	uncommon                   // beyond the first level of GB/T 2312, and in no list
-	lexical                    // occurs in listed words
-	translit                   // used in names from other languages
-	wide                       // of Chinese script, characters or punctuation
+	digit        class = 1 << iota // 0 to 9
+	alpha                          // a letter of the Latin script
+	upper                          // the letter was a capital
+	han                            // a Chinese character
+	space                          // a blank that was kept
+	newline                        // a line end that was kept
+	numeral                        // Chinese numeral
+	surname                        // may be a surname of one character
+	compoundHead                   // begins a surname of two characters
+	frequent                       // is one of the frequent surnames
+	wordlike                       // a surname that is an everyday character as well
+	often                          // common in given names
+	seldom                         // supports a given name
+	never                          // speaks against a given name
+	function                       // a word of one character
+	uncommon                       // beyond the first level of GB/T 2312, and in no list
+	lexical                        // occurs in listed words
+	translit                       // used in names from other languages
+	wide                           // of Chinese script, characters or punctuation
 )
 
 // gap tells what blanks were dropped before a character of the view.
@@ -132,6 +133,23 @@ func (v *view) gapAt(i int) gap {
 		return parting
 	}
 	return v.gap[i]
+}
+
+// wrappedLine is the number of characters from which on a line was probably broken because it
+// was full.
+const wrappedLine = 30
+
+// wrapped tells whether the text before i was broken in the middle of a sentence.
+func (v *view) wrapped(i int) bool {
+	if v.gapAt(i) != lineEnd || !v.is(i-1, han|digit|alpha) {
+		return false
+	}
+	for j := i - 1; j > i-wrappedLine; j-- {
+		if v.gapAt(j) >= lineEnd {
+			return false
+		}
+	}
+	return true
 }
 
 // bytes turns a range of the view into one of the source.
