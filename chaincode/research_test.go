@@ -1,6 +1,7 @@
 package chaincode_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -442,4 +443,31 @@ func TestAttackDamagedResearchState(t *testing.T) {
 			r.Tamper(key, original)
 		}
 	}
+}
+
+func TestEventsOfAProjectNameIDsOnly(t *testing.T) {
+	r := newResearch(t)
+	r.approve(t, r.h1, r.h2)
+	require.NoError(t, said(r.h2, r.release(1)))
+	require.NoError(t, said(r.h2, r.notice(1)))
+	require.NoError(t, r.institute.Say(r.h1, r.deletion("H2MSP", 1)))
+	var got []evidence.Event
+	for _, block := range r.Blocks() {
+		for _, tx := range block {
+			var e evidence.Event
+			require.NoError(t, json.Unmarshal(tx.Event, &e))
+			e.ID = evidence.Nonce{}
+			got = append(got, e)
+		}
+	}
+	id := r.terms.ID
+	assert.Equal(t, []evidence.Event{
+		{Kind: evidence.KindRegisterInstitute, Actor: evidence.AuthorityActor, Ref: "INST1"},
+		{Kind: evidence.KindApplyProject, Actor: "INST1", Ref: id, Owner: "H1MSP"},
+		{Kind: evidence.KindDecideProject, Actor: "H1MSP", Ref: id, Owner: "H1MSP"},
+		{Kind: evidence.KindDecideProject, Actor: "H2MSP", Ref: id, Owner: "H1MSP"},
+		{Kind: evidence.KindRecordRelease, Actor: "H2MSP", Ref: id, Owner: "H1MSP"},
+		{Kind: evidence.KindWithdrawSubjects, Actor: "H2MSP", Ref: id, Owner: "H1MSP", Count: 2},
+		{Kind: evidence.KindConfirmDeletion, Actor: "INST1", Ref: id, Owner: "H2MSP", Count: 2},
+	}, got[4:], "after the authority and three members")
 }

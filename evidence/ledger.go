@@ -90,7 +90,7 @@ type Event struct {
 	ID    Nonce  `json:"id"`              // nonce of the statement
 	Ref   string `json:"ref,omitempty"`   // what it refers to: a request, a consent, a member, an institute, a project
 	Owner string `json:"owner,omitempty"` // the other member concerned
-	Count uint32 `json:"count,omitempty"` // entries newly anchored
+	Count uint32 `json:"count,omitempty"` // entries newly anchored; persons of a withdrawal
 }
 
 // Page is one page of an answer. Bookmark is empty on the last one.
