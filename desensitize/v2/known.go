@@ -51,9 +51,24 @@ func (r *run) collect(m *hl7.Message) {
 		if p.name == "PID" {
 			r.subjectOf(s)
 		}
-		for _, src := range p.sources {
-			for _, v := range s.Field(src.field).Reps() {
-				r.learn(src.node, v)
+		if len(p.sources) > 0 {
+			r.learnSegment(p, s)
+		}
+	}
+}
+
+// learnSegment goes through the fields of a segment that say something.
+func (r *run) learnSegment(p *plan, s hl7.Segment) {
+	sources := p.sources
+	for c := s.Cursor(); len(sources) > 0 && c.Next(); {
+		if c.Number() != sources[0].field {
+			continue
+		}
+		v, n := c.Value(), sources[0].node
+		sources = sources[1:]
+		for rep := v.Cursor(); !v.IsEmpty() && rep.Next(); {
+			if value := rep.Value(); !value.IsEmpty() {
+				r.learn(n, value)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 	}
 	var room [32][]byte
 	parts := split(room[:0], raw, sep)
-	var changed [32]*string
+	var changed places
 	if len(n.units) > 0 {
 		r.setTypeCode(n, parts)
 		for _, u := range n.units {
@@ -103,12 +103,21 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 		switch {
 		case i >= len(n.parts):
 			r.value(n.extra, part, nil)
-		case i < len(changed) && changed[i] != nil:
-			r.appendEscaped(*changed[i])
+		case i < len(changed) && changed[i] > 0:
+			r.appendEscaped(r.news[changed[i]-1])
 		default:
 			r.value(n.parts[i], part, r.forPart(n, n.parts[i], raw, rule))
 		}
 	}
+}
+
+// places says which parts of a value have a new text: the number of it in run.news, from 1.
+type places [32]int32
+
+// put gives a part a new text.
+func (r *run) put(changed *places, i int, text string) {
+	r.news = append(r.news, text)
+	changed[i] = int32(len(r.news))
 }
 
 // forPart is the rule that a part gets from above.
@@ -174,54 +183,56 @@ func (r *run) unitRule(u unit, raw []byte, rule *compiled) *compiled {
 
 // change applies the rule of a unit to it and puts the new parts in place. Parts with a rule
 // of their own that stands before stay out, and units that are kept or scrubbed.
-func (r *run) change(n *node, u unit, raw []byte, parts [][]byte, rule *compiled, changed *[32]*string) {
+func (r *run) change(n *node, u unit, raw []byte, parts [][]byte, rule *compiled, changed *places) {
 	rule = r.unitRule(u, raw, rule)
 	m := r.method(rule)
 	if rule == nil || m == desensitize.Keep || m == desensitize.Scrub {
 		return
 	}
-	var texts, news [32]string
-	empty := true
-	for k, i := range u.parts {
-		if i >= len(parts) || i >= len(changed) {
-			continue
-		}
-		if own := r.decide(n.parts[i], parts[i], nil); own != nil && own.index < rule.index {
-			continue
-		}
-		texts[k] = r.partText(parts[i])
-		if texts[k] == string(null) {
-			texts[k] = ""
-		}
-		empty = empty && texts[k] == ""
-	}
+	var room, spare [8]string
+	texts, empty := r.unitTexts(n, u, parts, rule, room[:0])
 	if empty {
 		return
 	}
+	news := append(spare[:0], make([]string, len(texts))...)
 	if m == desensitize.Redact {
 		r.note(u.first, rule.rule, m)
 	} else {
-		r.changeUnit(n, u, rule, texts[:len(u.parts)], news[:len(u.parts)])
+		r.changeUnit(n, u, rule, texts, news)
 	}
 	for k, i := range u.parts {
-		if texts[k] != "" || news[k] != "" {
-			if i < len(parts) && i < len(changed) {
-				changed[i] = &news[k]
-			}
+		if i < len(parts) && i < len(changed) && (texts[k] != "" || news[k] != "") {
+			r.put(changed, i, news[k])
 		}
 	}
 	r.dropChecks(n, u, parts, changed)
 }
 
+// unitTexts returns the texts of a unit's parts, "" for parts with a rule of their own that
+// stands before.
+func (r *run) unitTexts(n *node, u unit, parts [][]byte, rule *compiled, texts []string) (out []string, empty bool) {
+	empty = true
+	for _, i := range u.parts {
+		text := ""
+		if i < len(parts) && i < len(places{}) && len(parts[i]) > 0 && !bytes.Equal(parts[i], null) {
+			if own := r.decide(n.parts[i], parts[i], nil); own == nil || own.index >= rule.index {
+				text = r.partText(parts[i])
+			}
+		}
+		empty = empty && text == ""
+		texts = append(texts, text)
+	}
+	return texts, empty
+}
+
 // dropChecks takes check digits away that belong to a number that was changed.
-func (r *run) dropChecks(n *node, u unit, parts [][]byte, changed *[32]*string) {
+func (r *run) dropChecks(n *node, u unit, parts [][]byte, changed *places) {
 	if u.first.meaning == desensitize.Name {
 		return
 	}
 	for i, p := range n.parts {
 		if p.leaf == checkLeaf && i < len(parts) && i < len(changed) {
-			none := ""
-			changed[i] = &none
+			r.put(changed, i, "")
 		}
 	}
 }
@@ -253,32 +264,37 @@ const (
 	maxCachedText = 128
 )
 
-// apply is Session.Apply with a memory for changes that are the same for every patient.
+// apply is Session.Apply with a memory for changes that are the same for every patient, or
+// for every value of the message.
 func (r *run) apply(n *node, rule *desensitize.Rule, t desensitize.Type, text string) desensitize.Result {
-	keep := len(text) <= maxCachedText && sameForAll(rule)
+	var memory map[cached]desensitize.Result
+	switch {
+	case len(text) > maxCachedText || rule == nil:
+	case sameForAll(rule):
+		memory = r.seen
+	case rule.Method == desensitize.DateShift || rule.Method == desensitize.Pseudonymise:
+		memory = r.moved
+	}
 	key := cached{rule, t, text}
-	if keep {
-		if res, ok := r.seen[key]; ok {
-			detail := res.Method
-			r.tally[tallied{n.path, rule, detail, t}]++
-			return res
+	if res, ok := memory[key]; ok {
+		if t == n.meaning {
+			t = ""
 		}
+		r.tally[tallied{n, rule, res.Method, t}]++
+		return res
 	}
 	res, err := r.session.Apply(rule, desensitize.Value{Path: n.path, Type: t, Text: text, Layout: desensitize.Compact})
 	if err != nil && r.err == nil {
 		r.err = err
 	}
-	if keep && err == nil {
-		r.seen[key] = res
+	if memory != nil && err == nil {
+		memory[key] = res
 	}
 	return res
 }
 
 // sameForAll reports a change that does not depend on the patient.
 func sameForAll(rule *desensitize.Rule) bool {
-	if rule == nil {
-		return false
-	}
 	switch rule.Method {
 	case desensitize.Pseudonymise:
 		return rule.Of != desensitize.OfSubject

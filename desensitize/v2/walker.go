@@ -62,7 +62,9 @@ func NewWith(job *desensitize.Job, opts Options) (*Walker, error) {
 	}
 	w := &Walker{job: job, opts: opts, initial: set.Default}
 	w.planner.rules = rules
-	w.runs.New = func() any { return &run{w: w, tally: map[tallied]int{}, seen: map[cached]desensitize.Result{}} }
+	w.runs.New = func() any {
+		return &run{w: w, tally: map[tallied]int{}, seen: map[cached]desensitize.Result{}, moved: map[cached]desensitize.Result{}}
+	}
 	return w, nil
 }
 
@@ -155,9 +157,11 @@ type run struct {
 	out     []byte
 	people  guard.People // their numbers and names, as tokens
 	tally   map[tallied]int
-	seen    map[cached]desensitize.Result
-	lines   map[int]scrubbed // texts of segments that were scrubbed together, by segment
-	index   int              // of the segment at hand
+	seen    map[cached]desensitize.Result // changes that are the same for every patient
+	moved   map[cached]desensitize.Result // changes that are the same within the message
+	news    []string                      // new texts of parts
+	lines   map[int]scrubbed              // texts of segments that were scrubbed together, by segment
+	index   int                           // of the segment at hand
 	// typeCode is CX.5 of the value at hand.
 	typeCode string
 	// terminology is the kind of the code system of the code at hand.
@@ -167,10 +171,10 @@ type run struct {
 
 // tallied counts what was done without the session.
 type tallied struct {
-	path   string
+	node   *node
 	rule   *desensitize.Rule
 	method desensitize.Method
-	typ    desensitize.Type
+	typ    desensitize.Type // "" for what the node means
 }
 
 func (r *run) begin(ctx context.Context, m *hl7.Message, text, subject []byte, known *desensitize.Known, report *desensitize.Report) {
@@ -185,6 +189,9 @@ func (r *run) begin(ctx context.Context, m *hl7.Message, text, subject []byte, k
 func (r *run) release() {
 	clear(r.out)
 	clear(r.tally)
+	clear(r.moved)
+	clear(r.news)
+	r.news = r.news[:0]
 	r.session, r.report, r.text, r.segment, r.people, r.lines = nil, nil, nil, nil, nil, nil
 	if len(r.seen) > maxCached {
 		clear(r.seen)
@@ -194,12 +201,15 @@ func (r *run) release() {
 
 func (r *run) flush() {
 	for t, n := range r.tally {
-		r.report.AddN(desensitize.Change{Path: t.path, Rule: t.rule.Label(), Method: t.method, Type: t.typ}, n)
+		if t.typ == "" {
+			t.typ = t.node.meaning
+		}
+		r.report.AddN(desensitize.Change{Path: t.node.path, Rule: t.rule.Label(), Method: t.method, Type: t.typ}, n)
 	}
 }
 
 func (r *run) note(n *node, rule *desensitize.Rule, m desensitize.Method) {
-	r.tally[tallied{n.path, rule, m, n.meaning}]++
+	r.tally[tallied{n, rule, m, ""}]++
 }
 
 // message goes through the segments.
