@@ -44,7 +44,7 @@ a limit that the ledger cannot keep is refused, so that it never becomes wider.`
 	configFlag(cmd, &o.path)
 	jsonFlag(cmd, &o.asJSON)
 	o.patient.flags(cmd)
-	cmd.Flags().StringSliceVar(&o.to, "to", nil, `members that may read, by MSP id, or "*" · 被授权医院`)
+	cmd.Flags().StringSliceVar(&o.to, "to", nil, `members that may read, by MSP id, or "*"; for research also an institute or a project, by id · 被授权医院、机构或项目`)
 	cmd.Flags().StringSliceVar(&o.owners, "owner", nil, `members whose records are meant, or "*"; default this hospital · 病历所在医院`)
 	cmd.Flags().StringSliceVar(&o.kinds, "kind", nil, "only records of these kinds · 限定类型")
 	cmd.Flags().StringSliceVar(&o.purposes, "purpose", nil, "treatment (default) or research · 用途")
