@@ -131,7 +131,10 @@ func numberOf(s string) (value, bool) {
 		return value{}, false
 	}
 	r, ok := new(big.Rat).SetString(s)
-	return value{kind: vNumber, num: r, text: s}, ok
+	if !ok {
+		return value{}, false
+	}
+	return value{kind: vNumber, num: r, text: s}, true
 }
 
 func (v value) string() (string, bool) {

@@ -109,6 +109,9 @@ func (l *lexer) quoted(q byte, k kind) (token, error) {
 		switch c := l.src[l.pos]; c {
 		case q:
 			l.pos++
+			if k == ident && b.Len() == 0 {
+				return token{}, l.fail(at, "a name without a character")
+			}
 			return token{k, b.String(), at}, nil
 		case '\\':
 			l.pos++

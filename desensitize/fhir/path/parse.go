@@ -205,7 +205,8 @@ func (p *parser) sign() (*node, error) {
 func (p *parser) name() (*node, error) {
 	switch p.tok.text {
 	case "true", "false":
-		return &node{op: "literal", value: value{kind: vBool, b: p.tok.text == "true"}}, p.advance()
+		yes := p.tok.text == "true"
+		return &node{op: "literal", value: value{kind: vBool, b: yes}}, p.advance()
 	case "$this":
 		return &node{op: "this"}, p.advance()
 	case "%resource", "%context", "%rootResource":
