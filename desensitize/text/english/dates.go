@@ -1,5 +1,7 @@
 package english
 
+import "strings"
+
 // value is the number that a token of at most four digits has, -1 for others.
 func (e *pass) value(i int) int {
 	if n := e.digits(i); n == 0 || n > 4 {
@@ -183,7 +185,7 @@ func (e *pass) ageAt(i int) bool {
 	case e.lower(j, "y"):
 		return (e.is(j+1, '/') || e.is(j+1, '.')) && e.lower(j+2, "o")
 	case e.lower(j, "m", "f"):
-		return e.is(i-1, ',') && j == i+1
+		return (e.is(i-1, ',') || e.is(i-1, '(')) && j == i+1
 	}
 	return false
 }
@@ -202,6 +204,33 @@ func (e *pass) ageOf(i int) bool {
 		return false
 	}
 	return e.kind(i+1) == lineToken || e.is(i+1, '.') && !e.touches(i+2) || e.is(i+1, ',') || e.lower(i+1, "and", "now")
+}
+
+// mixedAge reads an age that letters follow at once: 95yo, 72F.
+func (e *pass) mixedAge(i int) bool {
+	s := e.str(i)
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	sex := n == len(s)-1 && (s[n] == 'M' || s[n] == 'F') && (e.is(i-1, ',') || e.is(i-1, '(') || e.opens(i)) && e.lower(i+1, "with", "who", "presents", "presented", "admitted", "here", "status")
+	if n < 2 || n > 3 || !sex && !strings.EqualFold(s[n:], "yo") && !strings.EqualFold(s[n:], "yr") && !strings.EqualFold(s[n:], "yrs") {
+		return false
+	}
+	e.add(e.tokens[i].start, e.tokens[i].start+n, Age, false)
+	return true
+}
+
+// bareAge reads a number from 90 to 125 between commas behind a name or a bracket, and one
+// before M or F in a bracket.
+func (e *pass) bareAge(i int) bool {
+	between := e.is(i-1, ',') && (e.is(i+1, ',') || e.is(i+1, ')')) && (e.is(i-2, ')') || i > 2 && e.tokens[i-2].used)
+	sex := e.is(i-1, '(') && e.lower(i+1, "m", "f")
+	if !e.within(i, 90, 125) || !between && !sex {
+		return false
+	}
+	e.take(i, i+1, Age, false)
+	return true
 }
 
 // ageAfter reads the number behind age and aged.

@@ -27,7 +27,7 @@ func (e *pass) number(i int) {
 
 // numberReaders are the rarer shapes of numbers, in the order in which they are tried.
 var numberReaders = []func(*pass, int) bool{
-	(*pass).ukPostcode, (*pass).spacedPhone, (*pass).trunkPhone, (*pass).wardAt, (*pass).fours, (*pass).longZip, (*pass).longNumber,
+	(*pass).ukPostcode, (*pass).spacedPhone, (*pass).trunkPhone, (*pass).wardAt, (*pass).fours, (*pass).longZip, (*pass).hashed, (*pass).dashed, (*pass).mixedAge, (*pass).bareAge, (*pass).longNumber,
 }
 
 // decimals says that a token stands behind a decimal point or a comma within a number.
@@ -333,7 +333,7 @@ func (e *pass) identifierAfter(i int) {
 		switch {
 		case !loose && e.spacedID(j, c.id):
 			return
-		case e.idValue(j, loose):
+		case e.idValue(j, loose) && e.streetEnd(j+1) == 0:
 			// A loose cue alone takes only a long number that follows at once.
 			if !loose || marked || j == i+1 && e.longID(j) {
 				e.takeID(j, c.id)
@@ -438,6 +438,9 @@ func (e *pass) idEnd(j int) int {
 
 func (e *pass) takeID(j int, t Type) {
 	end := e.idEnd(j)
+	if e.separated(j-1, "-") && e.kind(j-2) == wordToken && e.upperEnd(j-2) {
+		j -= 2 // MRN-2468135
+	}
 	e.add(e.tokens[j].start, end, t, true)
 	for j < len(e.tokens) && e.tokens[j].start < end {
 		e.tokens[j].used = true
@@ -445,13 +448,36 @@ func (e *pass) takeID(j int, t Type) {
 	}
 }
 
-// longNumber removes what has too many digits for a measurement: nine in a row, or six in a
-// row glued to letters.
+// longNumber removes what has too many digits for a measurement: seven in a row, or six in
+// a row glued to letters.
 func (e *pass) longNumber(i int) bool {
 	longest, size := e.longestRun(i), len(e.str(i))
+	least := 7
+	if e.touches(i) && e.kind(i-1) == lineToken {
+		least = 9 // beside another script, whose own rules know more
+	}
 	glued := longest >= 6 && (e.separated(i-1, "-") && e.kind(i-2) == wordToken && e.upperEnd(i-2) || // MRN-2468135
 		e.kind(i) == mixedToken && size >= 8)
-	if longest < 9 && !glued || e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
+	if longest < least && !glued || e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
+		return false
+	}
+	e.takeID(i, OtherID)
+	return true
+}
+
+// hashed reads a number of five digits or more behind #.
+func (e *pass) hashed(i int) bool {
+	if !e.is(i-1, '#') || !e.touches(i) || e.longestRun(i) < 5 {
+		return false
+	}
+	e.takeID(i, OtherID)
+	return true
+}
+
+// dashed reads three groups of digits with hyphens that have seven digits or more: 105-65-505.
+func (e *pass) dashed(i int) bool {
+	a, b, c := e.digits(i), e.digits(i+2), e.digits(i+4)
+	if a*b*c == 0 || a+b+c < 7 || !e.separated(i+1, "-") || !e.separated(i+3, "-") {
 		return false
 	}
 	e.takeID(i, OtherID)

@@ -89,7 +89,7 @@ func (e *pass) stranger(i int) bool {
 	case c.given || c.family:
 		return true
 	}
-	return c.cues == 0 && !e.tokens[i].upper && len(e.str(i)) >= 3
+	return c.cues == 0 && !e.tokens[i].upper && len(e.str(i)) >= 3 && !wordLike(e.str(i))
 }
 
 // namePart says that a token continues a name that has begun.
@@ -183,8 +183,8 @@ func (e *pass) name(from, to int) {
 // without a colon when what follows can be nothing else.
 func (e *pass) labelled(i int) bool {
 	from, colon := e.behindLabel(i)
-	salutation := e.lower(i, "dear", "cc", "attn", "named", "labeled", "labelled")
-	if !colon && !salutation && !e.strangers(from) {
+	salutation := e.lower(i, "dear", "cc", "attn", "named", "labeled", "labelled") || e.closes(i) && from > i+1
+	if !colon && (e.lower(i, "to", "from") || !salutation && !e.strangers(from)) {
 		return false
 	}
 	if !e.nameLike(from) || e.class(from).common && !e.commonName(from, colon) || e.class(from).cues&(titleCue|labelCue|kinCue) != 0 {
@@ -197,6 +197,9 @@ func (e *pass) labelled(i int) bool {
 	return true
 }
 
+// closes says that a token is a word with which a letter closes.
+func (e *pass) closes(i int) bool { return e.lower(i, "regards", "sincerely", "thanks", "cheers") }
+
 // behindLabel returns the token behind a label, its colon and a quotation mark.
 func (e *pass) behindLabel(i int) (from int, colon bool) {
 	from = i + 1
@@ -206,7 +209,7 @@ func (e *pass) behindLabel(i int) (from int, colon bool) {
 	if e.is(from, ':') || e.is(from, '#') || e.is(from, '.') && e.lower(i, "attn", "pt") {
 		from, colon = from+1, true
 	}
-	if e.is(from, '"') {
+	if e.is(from, '"') || e.is(from, ',') && e.closes(i) {
 		from++
 	}
 	if colon {
@@ -219,7 +222,7 @@ func (e *pass) behindLabel(i int) (from int, colon bool) {
 func (e *pass) commonName(i int, colon bool) bool {
 	c := e.class(i)
 	switch {
-	case e.listed(i):
+	case e.listed(i), e.initial(i) && e.is(i+1, '.'):
 		return true
 	case c.maybe && e.capital(i+1) && !e.class(i+1).common:
 		return true
@@ -229,7 +232,7 @@ func (e *pass) commonName(i int, colon bool) bool {
 
 // nameOnly refuses names of hospitals and the like.
 func (e *pass) nameOnly(from int) bool {
-	for i := from; i < from+6 && e.capital(i); i++ {
+	for i := from; i < from+6 && (e.capital(i) || i > from && e.lower(i, "and", "of")); i++ {
 		if e.class(i).cues&(careCue|firmCue) != 0 {
 			return false
 		}
@@ -307,6 +310,13 @@ func (e *pass) by(i int) bool {
 	from := e.skipLine(i + 1)
 	if e.is(from, ':') {
 		from++
+	}
+	if e.lower(i, "is") && !e.lower(i-1, "this", "name") {
+		return false
+	}
+	if e.lower(i, "is") && e.capital(from) && e.givenLike(from) {
+		e.name(from, e.nameEnd(from, true))
+		return true
 	}
 	if discussed := e.is(i-1, '/') && e.lower(i-2, "d"); e.lower(i, "w") && !discussed {
 		return false
@@ -401,11 +411,11 @@ func (e *pass) capitalised(i int) {
 	if c.cues&(careCue|firmCue) != 0 && e.institution(i) {
 		return
 	}
-	if e.city(i) || e.street(i) {
+	if e.city(i) || e.street(i) || e.workplace(i) {
 		return
 	}
-	if !e.signature(i) && !e.fullName(i) {
-		e.nameByRight(i)
+	if !e.signature(i) && !e.fullName(i) && !e.nameByRight(i) {
+		e.pair(i)
 	}
 }
 
@@ -414,7 +424,7 @@ func (e *pass) capitalised(i int) {
 func (e *pass) fullName(i int) bool {
 	c := e.class(i)
 	switch {
-	case e.listed(i) && (e.class(i+2).given || c.family):
+	case e.listed(i) && (e.class(i+2).given || c.family || e.personFollows(i+3)):
 		e.nameOrList(i)
 		return true
 	case c.given && c.cues&monthCue == 0 && !c.common:
@@ -484,6 +494,39 @@ func (e *pass) nameByRight(i int) bool {
 	return true
 }
 
+// pair reads two unknown words in the middle of a sentence, or an initial and a word.
+func (e *pass) pair(i int) {
+	if e.inPhrase(i) {
+		return
+	}
+	if e.initial(i) && e.is(i+1, '.') && e.near(i+2) && !e.letterAt(i+2) && (e.stranger(i+2) || e.class(i+2).plain && e.capital(i+2)) && e.kind(i-1) != numberToken {
+		e.name(i, e.nameEnd(i, true))
+		return
+	}
+	first := e.stranger(i) || e.class(i).maybe && !e.tokens[i].upper
+	if !first || e.opens(i) || !e.near(i+1) || !e.surnameLike(i+1) || !e.nameOnly(i) || e.placeFollows(i+2) || e.eponymFollows(i+2) {
+		return
+	}
+	e.name(i, e.nameEnd(i, true))
+}
+
+// surnameLike says that a token may be a family name behind an unknown word.
+func (e *pass) surnameLike(i int) bool {
+	switch c := e.class(i); {
+	case !e.capital(i):
+		return e.particle(i) && (e.stranger(i+1) || e.particle(i+1) && e.stranger(i+2))
+	case c.plain || c.eponym:
+		// A word or an eponym, if the sentence does not go on with it.
+		return (e.kind(i+1) == markToken || e.kind(i+1) == lineToken) && (!c.common || c.plain) && !e.tokens[i].upper
+	}
+	return e.stranger(i)
+}
+
+// opens says that a token begins a sentence or a line, where words have a capital letter.
+func (e *pass) opens(i int) bool {
+	return i == 0 || e.kind(i-1) == lineToken || e.is(i-1, '.') || e.is(i-1, ':') || e.is(i-1, ';')
+}
+
 // inPhrase says that a capitalised word stands before a token which is neither a word of the
 // language nor a part of something found.
 func (e *pass) inPhrase(i int) bool {
@@ -533,7 +576,7 @@ func (e *pass) personFollows(i int) bool {
 	switch {
 	case e.is(i, ','):
 		j := e.skipLine(i + 1)
-		return e.degreeAt(j) || e.ageAt(j) || e.lower(j, "dob", "aged", "age", "who")
+		return e.degreeAt(j) || e.ageAt(j) || e.lower(j, "dob", "mrn", "aged", "age", "who")
 	case e.is(i, '('):
 		return e.lower(i+1, "dob", "mrn", "age", "aged") || e.class(i+1).cues&kinCue != 0 || e.ageAt(i+1)
 	case e.is(i, '|'):

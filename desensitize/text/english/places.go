@@ -295,6 +295,19 @@ func (e *pass) place(i int) {
 	e.placeAt(i, j)
 }
 
+// workplace reads two capitalised words or more behind "at": a firm, a shop, a school.
+func (e *pass) workplace(i int) bool {
+	if e.lower(i-1, "at") && e.initial(i) && e.letterAt(i+2) {
+		e.firm(i)
+		return e.tokens[i].used
+	}
+	if !e.lower(i-1, "at") || e.class(i).common && !e.class(i).plain || e.careFollows(i) || !e.capital(i+1) || !e.near(i+1) || e.class(i).cues&monthCue != 0 {
+		return false
+	}
+	e.firm(i)
+	return e.tokens[i].used
+}
+
 // placeLike says that a token could be the name of a place.
 func (e *pass) placeLike(i int) bool {
 	c := e.class(i)

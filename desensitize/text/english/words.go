@@ -58,16 +58,16 @@ var noClass wordClass
 
 var cueWords = map[cueSet]string{
 	titleCue:  "dr mr mrs ms miss prof professor doctor rev reverend judge officer sgt sergeant sir madam dame nurse sister fr",
-	labelCue:  "patient name pt attending surgeon physician assistant anesthesiologist anaesthetist pathologist radiologist cardiologist pcp provider caller cc dear re contact attn author clinician consultant resident signed signature witness interpreter therapist hospitalist intern midwife technologist resident guardian named client subject labeled labelled label",
-	byCue:     "by with per w from call called told saw met see",
-	kinCue:    "son daughter wife husband mother father mom dad brother sister nephew niece spouse partner aunt uncle cousin grandson granddaughter grandmother grandfather stepson stepdaughter fiance fiancee girlfriend boyfriend friend neighbor neighbour roommate caregiver child baby infant boy girl twin toddler grandma grandpa daughter-in-law son-in-law mother-in-law father-in-law sister-in-law brother-in-law proxy",
+	labelCue:  "patient to from name pt attending surgeon physician assistant anesthesiologist anaesthetist pathologist radiologist cardiologist pcp provider caller cc dear re contact attn author medic regards sincerely thanks cheers clinician consultant resident signed signature witness interpreter therapist hospitalist intern midwife technologist resident guardian named client subject labeled labelled label",
+	byCue:     "by is with per w from call called told saw met see",
+	kinCue:    "manager officer landlord landlady teacher coach bystander witness witnesses visitor medic paramedic driver counselor counsellor chaplain pastor sponsor secretary scribe supervisor coworker colleague lawyer attorney tenant son daughter wife husband mother father mom dad brother sister nephew niece spouse partner aunt uncle cousin grandson granddaughter grandmother grandfather stepson stepdaughter fiance fiancee girlfriend boyfriend friend neighbor neighbour roommate caregiver child baby infant boy girl twin toddler grandma grandpa daughter-in-law son-in-law mother-in-law father-in-law sister-in-law brother-in-law proxy",
 	phoneCue:  "tel telephone phone phones cell mobile pager beeper call called callback whatsapp ph extension hotline landline",
 	faxCue:    "fax facsimile telefax",
 	monthCue:  "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec",
 	roomCue:   "room bed rm",
 	wardCue:   "ward",
 	workCue:   "employed works worked working employer retired employee job",
-	placeCue:  "lives living resides born moved resident residing raised native visiting travelled traveled",
+	placeCue:  "lives living resides born moved returned home back drove flew went trip resident residing raised native visiting travelled traveled",
 	degreeCue: "md do rn np pa-c pa lpn phd dds dmd mbbs frcp frcs facs crna licsw lcsw msw pharmd psyd dpm cnm aprn lvn pt esq jr",
 	streetCue: "street st avenue ave road rd lane ln drive dr boulevard blvd court ct terrace way place pl circle square sq highway hwy parkway pkwy trail crescent close gardens alley plaza pike turnpike",
 	careCue:   "hospital clinic infirmary hospice center centre healthcare sanatorium home practice surgery polyclinic hospitals institute rehab",
@@ -84,7 +84,7 @@ var idCues = map[Type]string{
 }
 
 var looseCues = map[Type]string{
-	RecordNo: "record unit chart file rec hospital", ExamNo: "case lab imaging study report path", Account: "job claim invoice", OutpatientNo: "visit encounter csn fin",
+	Plate: "vehicle car truck sedan suv van motorcycle", RecordNo: "record unit chart file rec hospital", ExamNo: "case lab imaging study report path", Account: "job claim invoice", OutpatientNo: "visit encounter csn fin",
 	OtherID: "id identifier number no group ref reference confirmation order tracking study protocol subject",
 }
 
@@ -175,6 +175,23 @@ func lookUp(word string) *wordClass {
 		return lexicon[string(small[:n])]
 	}
 	return nil
+}
+
+// wordEndings are endings of words that are seldom names.
+var wordEndings = []string{"ing", "tion", "sion", "ment", "ness", "ity", "able", "ible", "ous", "itis", "osis", "emia", "oma", "pathy", "ectomy", "plasty", "scopy", "gram", "graphy",
+	"logy", "cillin", "mycin", "statin", "azole", "oxacin", "sartan", "pril", "olol", "zepam", "xaban", "gliptin", "tinib", "mab", "parin", "vir", "tomy", "stomy", "uria", "algia", "therapy", "genic", "ally", "ully", "ately"}
+
+// wordLike says that a word ends as words of the language do and names do not.
+func wordLike(s string) bool {
+	if len(s) < 6 || strings.Contains(s, "-") {
+		return false
+	}
+	for _, e := range wordEndings {
+		if strings.HasSuffix(s, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // bare is a word without the ending of a possessive.
