@@ -127,3 +127,14 @@ func TestAttachments(t *testing.T) {
 		}
 	}
 }
+
+func TestNameWithinAnAddress(t *testing.T) {
+	e := newEngine(t, "gbt39725-agreement")
+	known := &desensitize.Known{Names: []string{"John Smith"}}
+	out, _, err := e.Record(context.Background(), desensitize.FreeText,
+		[]byte("Write to John.Smith@example.org, smith.j@mail.example.com or 李a@b.cn; call John Smith."), engine.Input{Known: known})
+	require.NoError(t, err)
+	for _, part := range []string{"Smith", "smith", "example", "@"} {
+		require.NotContains(t, string(out), part)
+	}
+}

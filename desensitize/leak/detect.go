@@ -22,9 +22,25 @@ func (s *search) detect(path string, v *view, r role) {
 	v.english(note)
 	if s.gate.config.Dates {
 		for d := range datesOf(v) {
-			note(Date, d.start, d.end)
+			if !numbered(v.text, d) {
+				note(Date, d.start, d.end)
+			}
 		}
 	}
+}
+
+// numbered reports eight digits that are the number of something: 批号20220614.
+func numbered(text string, d dateAt) bool {
+	if d.end-d.start != 8 {
+		return false
+	}
+	before := strings.ToLower(strings.TrimRight(text[max(0, d.start-16):d.start], " :：.#"))
+	for _, word := range []string{"号", "號", "lot", "batch", "no"} {
+		if strings.HasSuffix(before, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // numbers looks at every run of digits, whole, and its groups from the left.

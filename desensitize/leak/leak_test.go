@@ -198,6 +198,7 @@ func TestFindingsHoldNoValue(t *testing.T) {
 		require.NotContains(t, string(text), "13851234567")
 		require.Equal(t, "line 2", f.Path)
 	}
+	require.Empty(t, check(t, leak.New(leak.Config{Dates: true}), leak.Text, "批号20220614的血制品已输注，lot 20230612"))
 	require.NotContains(t, (&leak.Found{Findings: []leak.Finding{{Type: leak.Name}}}).Error(), "王")
 	require.NotContains(t, fmt.Sprint(leak.Compile(known).LogValue()), "王")
 }
