@@ -260,7 +260,8 @@ func (s *study) withdrawal(folder string) {
 	}
 	assert.Len(t, status.Notices, 1)
 	assert.Less(t, len(after), len(before)+1)
-	s.institute(0, "research", "confirm-deletion", s.id, "--dir", "inst")
+	s.institute(0, "research", "confirm-deletion", s.id, "--dir", "inst", "--hospital", "H1MSP", "--notice", "1",
+		"--pseudonyms", filepath.Join("data2", "H1MSP", "notice-000001", "withdrawn.txt"))
 }
 
 func (s *study) read(name string) []byte {

@@ -209,10 +209,10 @@ func (r *Releaser) unconsented(ctx context.Context, p Project, all map[string]su
 	return gone, nil
 }
 
-// noticeFile is where a notice has its pseudonyms.
-const noticeFile = "withdrawn.csv"
+// noticeFile is where a notice has its pseudonyms, one on each line.
+const noticeFile = "withdrawn.txt"
 
-// buildNotice makes the package of a notice: a table of pseudonyms.
+// buildNotice makes the package of a notice: a list of pseudonyms.
 func (r *Releaser) buildNotice(ctx context.Context, s *State, p Project) error {
 	if err := r.clear(s, packageName, sealedName, subjectsName); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (r *Releaser) buildNotice(ctx context.Context, s *State, p Project) error {
 	if err != nil {
 		return err
 	}
-	out, err := b.Lines(noticeFile, "text/csv; charset=utf-8", "delete these subjects · 请删除以下研究对象", []byte(subjectColumn.name))
+	out, err := b.Lines(noticeFile, "text/plain; charset=utf-8", "delete these subjects · 请删除以下研究对象", nil)
 	if err != nil {
 		return err
 	}

@@ -225,11 +225,11 @@ func (r *openReport) join() error {
 	in := map[string]map[string]bool{}
 	gone := map[string]bool{}
 	for _, p := range r.Parts {
-		name := "tables/subjects.csv"
+		name, header := "tables/subjects.csv", 1
 		if p.Kind == dataset.Notice {
-			name = "withdrawn.csv"
+			name, header = "withdrawn.txt", 0
 		}
-		list, err := firstColumn(filepath.Join(p.Folder, filepath.FromSlash(name)))
+		list, err := firstColumn(filepath.Join(p.Folder, filepath.FromSlash(name)), header)
 		if err != nil {
 			return err
 		}
@@ -253,7 +253,9 @@ func (r *openReport) join() error {
 	return nil
 }
 
-func firstColumn(path string) (out []string, err error) {
+// firstColumn reads the first cell of each line behind some header lines. A file that is not
+// there has none.
+func firstColumn(path string, header int) (out []string, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -267,7 +269,7 @@ func firstColumn(path string) (out []string, err error) {
 	for {
 		row, err := in.Read()
 		if errors.Is(err, io.EOF) {
-			return out[min(1, len(out)):], nil
+			return out[min(header, len(out)):], nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s is no table", path)
