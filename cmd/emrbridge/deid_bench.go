@@ -20,11 +20,19 @@ import (
 // deidBenchFlags are the flags of `deid bench`.
 type deidBenchFlags struct {
 	policy    string
+	held      bool
 	languages []string
 	count     int
 	seed      uint64
 	span      time.Duration
 	json      bool
+}
+
+func (f deidBenchFlags) set() deidtest.Set {
+	if f.held {
+		return deidtest.Held
+	}
+	return deidtest.Open
 }
 
 func newDeidBenchCommand() *cobra.Command {
@@ -43,6 +51,7 @@ records the gate stops. Synthetic accuracy: other notes will give other figures.
 	fl := cmd.Flags()
 	fl.StringVar(&f.policy, "policy", "gbt39725-agreement", "policy · 策略")
 	fl.StringSliceVar(&f.languages, "language", deidtest.Languages, "languages of the notes · 语言")
+	fl.BoolVar(&f.held, "held", true, "notes of the kinds with which nothing was tuned; else the open ones · 使用留出集")
 	fl.IntVar(&f.count, "count", 500, "notes of each language · 每种语言的病历数")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the notes · 随机种子")
 	fl.DurationVar(&f.span, "span", time.Second, "how long each speed is measured · 每项时长")
@@ -92,7 +101,7 @@ func deidBench(cmd *cobra.Command, f deidBenchFlags) error {
 	figures := deidFigures{Accuracy: map[string]*deidtest.Score{}}
 	find := deidtest.Text(text.New(text.Options{}))
 	for _, l := range f.languages {
-		figures.Accuracy[l], _ = deidtest.Measure(l, f.seed, f.count, find)
+		figures.Accuracy[l], _ = deidtest.Measure(f.set(), l, f.seed, f.count, find)
 		for _, format := range e.Formats() {
 			speed, err := deidMeasure(cmd.Context(), e, l, format, f)
 			if err != nil {
@@ -112,7 +121,7 @@ func deidMeasure(ctx context.Context, e *engine.Engine, language string, format 
 	s := deidSpeed{Language: language, Format: format}
 	var records, results [][]byte
 	var inputs []engine.Input
-	for n := range deidtest.Notes(language, f.seed, min(f.count, 200)) {
+	for n := range deidtest.NotesFrom(f.set(), language, f.seed, min(f.count, 200)) {
 		in, record := engine.Input{}, []byte(n.Text)
 		if format != desensitize.FreeText {
 			record = n.Record(string(format))
