@@ -156,6 +156,9 @@ func (v *view) yearFirst(i int) int {
 			return v.clock(end)
 		}
 	}
+	if sep == '-' && mw == 1 && (v.is(at2, function) || at2 == v.len()) {
+		return at2
+	}
 	if sep == '.' || v.is(at2, alpha|digit) || sep2 != 0 && v.is(dAt, digit) {
 		return i
 	}
@@ -191,7 +194,13 @@ func (v *view) afterYear(i, at int, full bool) int {
 	}
 	switch v.at(at) {
 	case '初', '底', '末', '春', '夏', '秋', '冬':
-		return at + 1
+		if v.at(at+1) != '节' && v.at(at+1) != '季' {
+			return at + 1
+		}
+	case '农', '阴': // 2023年农历八月十五
+		if end := v.lunar(at+2, at+2); end > at+2 {
+			return end
+		}
 	}
 	return at
 }

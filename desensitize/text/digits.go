@@ -107,6 +107,19 @@ func (r *run) uniform() bool {
 	return true
 }
 
+// spaced tells whether a number of up to twelve digits is written in small groups, none of
+// which is a year.
+func (r *run) spaced() bool {
+	at := 0
+	for i, g := range r.groups[:r.ng] {
+		if g > 4 || i > 0 && g == 4 && r.value(at, at+4) >= 1900 && r.value(at, at+4) < 2100 {
+			return false
+		}
+		at += int(g)
+	}
+	return r.n <= 12
+}
+
 // closed tells that no digit or letter goes on at end.
 func (v *view) closed(end int) bool {
 	if v.is(end, digit) {

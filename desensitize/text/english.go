@@ -20,7 +20,7 @@ func (s *scan) english() {
 		if strong {
 			score = englishSure
 		}
-		if from, to := s.v.place(start), s.v.place(end); from < to {
+		if from, to := s.v.place(start), s.v.place(end); from < to && !s.drugWord(to) {
 			s.add(from, to, Type(t), score)
 		}
 	})

@@ -29,6 +29,7 @@ type number struct {
 // latin is a name in letters, by its syllables or words, in one order.
 type latin struct {
 	words []string
+	part  bool // a part of a name, which is a name only where it is written as one
 }
 
 // findKnown claims every form of the known values.
@@ -53,11 +54,31 @@ func (s *scan) findKnown(k *knowledge) {
 			continue
 		}
 		for _, l := range k.latin {
-			if end := v.sameLatin(i, l.words); end > i {
+			if l.part && !v.is(i, upper) {
+				continue
+			}
+			if end := v.sameLatin(i, l.words); end > i && !(l.part && s.eponym(end)) {
 				s.known(i, end, Name)
 			}
 		}
 	}
+}
+
+// eponym tells whether the word before end is that of a disease or a sign and of no person.
+func (s *scan) eponym(end int) bool {
+	v := s.v
+	if s.drugWord(end) {
+		return true
+	}
+	if v.has(end, "'s ") {
+		end += 2
+	}
+	for _, w := range [...]string{" disease", " sign", " syndrome", " score", " test", " stain", " bengal", " spots", " lymphoma", " sputum", " fragment", " reflex", " procedure", " x-ray"} {
+		if v.has(end, w) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *scan) known(from, to int, t Type) {
@@ -78,6 +99,9 @@ func (s *scan) knownPattern(i int, p pattern) {
 	}
 	if v.is(i, digit|alpha) && v.is(i-1, digit|alpha) || v.is(end-1, digit|alpha) && v.is(end, digit|alpha) {
 		return
+	}
+	if p.typ == Name && p.to == len(p.text) && v.at(end) == '之' && (v.at(end+1) == '子' || v.at(end+1) == '女') {
+		p.to += 2
 	}
 	s.known(i+p.from, i+p.to, p.typ)
 }
@@ -286,7 +310,7 @@ func (c *compiler) organisation(h string, typ Type) {
 		return
 	}
 	if r[0] < 0x80 {
-		c.k.latin = append(c.k.latin, latin{strings.Fields(h)})
+		c.k.latin = append(c.k.latin, latin{words: strings.Fields(h)})
 		return
 	}
 	c.whole(h, typ)

@@ -87,10 +87,10 @@ func (c *compiler) pinyin(r []rune, family int) {
 		families = longer
 	}
 	for _, f := range families {
-		c.k.latin = append(c.k.latin, latin{append(append([]string{}, f...), given...)}, latin{append(append([]string{}, given...), f...)})
+		c.k.latin = append(c.k.latin, latin{words: append(append([]string{}, f...), given...)}, latin{words: append(append([]string{}, given...), f...)})
 	}
 	if joined := strings.Join(given, ""); len(given) == 2 && len(joined) >= 5 {
-		c.k.latin = append(c.k.latin, latin{given})
+		c.k.latin = append(c.k.latin, latin{words: given})
 	}
 }
 
@@ -119,17 +119,17 @@ func (c *compiler) latinName(w string) {
 	if len(parts) == 0 {
 		return
 	}
-	c.k.latin = append(c.k.latin, latin{parts})
+	c.k.latin = append(c.k.latin, latin{words: parts})
 	n := len(parts)
 	if n > 1 {
-		c.k.latin = append(c.k.latin, latin{append([]string{parts[n-1]}, parts[:n-1]...)}, latin{append(append([]string{}, parts[1:]...), parts[0])})
+		c.k.latin = append(c.k.latin, latin{words: append([]string{parts[n-1]}, parts[:n-1]...)}, latin{words: append(append([]string{}, parts[1:]...), parts[0])})
 	}
 	if n > 2 {
-		c.k.latin = append(c.k.latin, latin{[]string{parts[0], parts[n-1]}}, latin{[]string{parts[n-1], parts[0]}})
+		c.k.latin = append(c.k.latin, latin{words: []string{parts[0], parts[n-1]}}, latin{words: []string{parts[n-1], parts[0]}})
 	}
 	for _, p := range parts {
 		if len(p) >= 3 {
-			c.k.latin = append(c.k.latin, latin{[]string{p}})
+			c.k.latin = append(c.k.latin, latin{words: []string{p}, part: true})
 		}
 	}
 }

@@ -17,7 +17,7 @@ var idLabels = map[Type]string{
 	WeChat:       "微信 微信号 微信账号 微信id wechat wechat_id",
 	QQ:           "qq qq号 qq号码 qq群 qq群号",
 	Postcode:     "邮编 邮政编码 邮码 zip postcode",
-	Bed:          "床号 床位号 病床号 床位 bed bed_no",
+	Bed:          "床号 床位号 病床号 bed bed_no",
 	InpatientNo:  "住院号 住院号码 住院编号 住院流水号 住院登记号 入院号 住院id 住院病历号 住院病案号 admission_no 住院证号",
 	OutpatientNo: "门诊号 门诊号码 门诊病历号 门诊编号 就诊号 就诊卡号 就诊卡 诊疗卡号 急诊号 挂号 挂号单号 就诊流水号 门急诊号 visit_no 健康卡号 电子健康卡号 健康码编号 磁卡号 一卡通号",
 	RecordNo:     "病历号 病案号 病历号码 病案号码 病历编号 病案编号 档案号 健康档案号 健康档案编号 病例号 登记号 患者id 病人id 患者编号 病人编号 患者标识 患者主索引 唯一号 id号 mrn mr_no medical_record_number patient_id record_number 建档号 孕产妇保健手册号 研究编号 受试者编号",
@@ -25,7 +25,7 @@ var idLabels = map[Type]string{
 	Account:      "账号 帐号 账户 帐户 用户名 登录名 工号 职工号 员工号 社交账号 支付宝 支付宝账号 account account_number acct",
 	Licence:      "驾驶证 驾驶证号 驾照号 执业证号 执业证书编号 执业证书号 医师执业证书编号 执业医师证号 资格证号 资格证书编号 执照号 医师资格证号 护士执业证书编号 license_number licence_number driver_license driver's_license npi dea",
 	Device:       "序列号 设备序列号 产品序列号 设备编号 设备号 机身号 sn s/n 序号sn serial_number serial_no 器械编号 植入物编号 唯一器械标识 udi 产品编号 imei mac地址",
-	OtherID:      "编号 合同号 保单号 发票号 票据号 票号 出生证号 出生医学证明编号 出生证编号 死亡证明编号 残疾证号 残疾人证号 低保证号 结婚证号 户口簿号 户号 案件编号 学号 警号 订单号 快递单号 准考证号 老年证号 certificate_no certificate_number",
+	OtherID:      "编号 尾号 手机尾号 卡尾号 电话尾号 合同号 保单号 发票号 票据号 票号 出生证号 出生医学证明编号 出生证编号 死亡证明编号 残疾证号 残疾人证号 低保证号 结婚证号 户口簿号 户号 案件编号 学号 警号 订单号 快递单号 准考证号 老年证号 certificate_no certificate_number",
 	Biometric:    "指纹编号 虹膜编号 人脸编号",
 	IP:           "ip ip地址",
 	SSN:          "ssn social_security_number social_security_no",
@@ -121,7 +121,7 @@ func (s *scan) labelledNumber(at int, typ Type, marked bool) {
 	for v.is(lead, alpha) && lead < at+3 {
 		lead++
 	}
-	if r := v.read(lead, 20); r.end > end && r.uniform() && r.n >= 6 && v.closed(r.end) {
+	if r := v.read(lead, 20); r.end > end && (r.uniform() || marked && r.spaced()) && r.n >= 6 && v.closed(r.end) {
 		end, digits = r.end, r.n
 	}
 	if !enough(typ, end-at, digits, marked) {
@@ -218,7 +218,7 @@ func (s *scan) labelledPhone(at int, typ Type) {
 		if x := v.landlineRun(at); x.n >= 10 && x.d[0] == 0 {
 			r = x
 		}
-		end := v.extension(r.end)
+		end := v.extension(r.end, r.ng > 2)
 		s.claim(from, end, typ, 0.96)
 		switch v.at(end) {
 		case '、', '/', ',', ';', '或':
@@ -242,7 +242,7 @@ func (s *scan) labelledBed(at int, marked bool) {
 	for v.is(end, digit) || v.is(end, alpha) && v.is(end+1, digit) || v.at(end) == '-' && v.is(end+1, digit) || v.at(end) == '+' && v.is(end+1, digit) {
 		end++
 	}
-	if end == at || end-at > 8 || !marked && !v.is(end-1, digit|numeral) || !v.closed(end) {
+	if end == at || end-at > 8 || v.at(end) == '张' || !marked && !v.is(end-1, digit|numeral) || !v.closed(end) {
 		return
 	}
 	s.claim(at, end, Bed, 0.96)

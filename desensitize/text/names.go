@@ -65,7 +65,7 @@ func (s *scan) chineseNames() {
 	}
 	for i := range s.v.r {
 		switch {
-		case s.v.r[i] == '老' && s.taken[i] == "":
+		case (s.v.r[i] == '老' || s.v.r[i] == '小') && s.taken[i] == "":
 			s.oldName(i)
 		case s.v.cls[i]&(surname|compoundHead) != 0 && s.taken[i] == "":
 			s.plainName(i)
@@ -194,6 +194,8 @@ func (s *scan) leftOf(i int) float32 {
 		return s.afterColon(i)
 	case !v.is(i-1, han):
 		return 0.5
+	case strings.ContainsRune("由请找嘱经遣陪叫", v.r[i-1]):
+		return 1.6
 	case v.is(i-1, function):
 		return 1.2
 	case v.at(i-1) == '者' || v.at(i-1) == '员' || v.at(i-1) == '科' || v.at(i-1) == '床' || v.at(i-1) == '院':
@@ -277,6 +279,8 @@ func (s *scan) familyScore(i, size int) float32 {
 		return 0.5
 	case c&frequent != 0:
 		return 1
+	case c&wordlike != 0 && c&function != 0:
+		return -2
 	case c&wordlike != 0:
 		return -0.8
 	case c&surname != 0 && c&lexical == 0:
@@ -294,6 +298,8 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 	}
 	for j := from; j < to; j++ {
 		switch c := s.v.cls[j]; {
+		case c&uncommon != 0: // rare characters are seen in names
+			sum += 1.2
 		case c&function != 0 && c&often == 0:
 			sum -= 3
 		case c&never != 0:
@@ -305,8 +311,6 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 			sum += 0.3
 		case c&frequent != 0 && to-from == 1:
 			sum -= 1.5
-		case c&uncommon != 0: // rare characters are seen in names
-			sum += 1.2
 		case c&lexical == 0:
 			sum -= 0.2
 		default:
@@ -324,6 +328,8 @@ func (s *scan) rightOf(to int) float32 {
 		return 1.2
 	case v.at(to) == '(' && (v.at(to+1) == '男' || v.at(to+1) == '女' || v.at(to+1) == '签'):
 		return 3
+	case v.at(to) == '(' && s.cueAt(to+1):
+		return 2.2
 	case (v.at(to) == ',' || v.at(to) == '，') && (v.at(to+1) == '男' || v.at(to+1) == '女') && !v.is(to+2, often|seldom):
 		return 3
 	case v.is(to, digit) && v.gapAt(to) == noGap && s.dose(to):
@@ -332,6 +338,8 @@ func (s *scan) rightOf(to int) float32 {
 		return 1.2
 	case s.drugWord(to):
 		return -3
+	case s.personWord(to):
+		return 1.7
 	case v.is(to, function) || s.wordEnd[to] > 0:
 		return 1
 	}
@@ -339,6 +347,25 @@ func (s *scan) rightOf(to int) float32 {
 		return 2
 	}
 	return -1.5
+}
+
+// cueAt tells whether a word for a relation, or a telephone number, stands at i.
+func (s *scan) cueAt(i int) bool {
+	if s.v.at(i) == '1' || s.v.has(i, "电话") || s.v.has(i, "住院号") || s.v.has(i, "工号") || s.v.has(i, "身份证") || s.v.has(i, "与患者") {
+		return true
+	}
+	end, _ := s.match(s.v, i, nameCue)
+	return end > i+1
+}
+
+// personWord tells whether a word stands at i that is said of persons.
+func (s *scan) personWord(i int) bool {
+	for _, w := range [...]string{"诉", "说", "称", "表示", "签字", "签名", "在场", "已知晓", "知晓", "电话", "来电", "报告", "护送", "急送", "送至", "送来", "陪同", "主刀", "查房", "看过", "会诊", "汇报", "指示", "谈到", "反映", "常来", "体健", "健在", "患有", "代诉", "自述", "同住", "照顾", "陪护", "遂", "因", "自诉", "要求", "拒绝", "同意", "提供", "陈述", "签署", "转告", "告知", "来院", "就诊", "入院", "出院", "护士", "医生"} {
+		if s.v.has(i, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // dose tells whether a number with a unit of medicine stands at i.
@@ -358,7 +385,7 @@ func (s *scan) dose(i int) bool {
 
 // drugWord tells whether a word stands at i that is said of medicines, not of persons.
 func (s *scan) drugWord(i int) bool {
-	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验", "灯", "手术", "氏", "疗法", "评分", "分级", "分型", "染色", "切口", "骨折"} {
+	for _, w := range [...]string{"过敏", "治疗", "口服", "静滴", "静脉滴注", "静注", "注射", "胶囊", "颗粒", "片", "丸", "散", "汤", "雾化", "泵入", "外用", "抗凝", "降压", "征", "病", "综合征", "现象", "试验", "灯", "手术", "氏", "疗法", "评分", "分级", "分型", "染色", "切口", "骨折", "昏迷", "指数", "反射", "线", "点压痛", "分期"} {
 		if s.v.has(i, w) {
 			return true
 		}
@@ -388,15 +415,14 @@ func (s *scan) lexical(i, given, to int) (sum float32) {
 // name claims a name, remembers it, and goes on with those that are listed after it.
 func (s *scan) name(from, to int, score float32) {
 	for range 20 {
-		if s.v.at(to) == '之' && strings.ContainsRune("子女妻夫父母", s.v.at(to+1)) && s.v.at(to+1) != 0 {
-			s.claim(from, to, Name, 0.9)
-			to += 2
-		}
-		s.claim(from, to, Name, min(0.5+score/16, 0.99))
 		if score >= strongName {
 			n := s.v.text(from, to)
 			s.names[n] = max(s.names[n], score)
 		}
+		if s.v.at(to) == '之' && (s.v.at(to+1) == '子' || s.v.at(to+1) == '女') {
+			to += 2
+		}
+		s.claim(from, to, Name, min(0.5+score/16, 0.99))
 		base := float32(0)
 		switch s.v.at(to) {
 		case '、', '/':

@@ -15,6 +15,12 @@ func (s *scan) titledName(h hit) {
 	}
 	short := h.to-h.from == 1 // 总, 工, 老 and the like carry little weight
 	best, from := float32(0), at
+	for size := 4; size >= 2 && size <= at; size-- {
+		if s.ethnicEnd(at-size) == at && !short {
+			s.name(at-size, at, strongName)
+			return
+		}
+	}
 	for size := 2; size <= 4 && at-size >= 0; size++ {
 		i := at - size
 		if !v.is(i, surname|compoundHead) {
@@ -134,6 +140,9 @@ func (s *scan) oldName(i int) {
 	if end, _ := s.match(v, i+1, surnames2); end == i+3 {
 		to = end
 	} else if !v.is(i+1, surname) || s.wordEnd[i] > int32(i+1) || s.wordEnd[i+1] > int32(to) {
+		return
+	}
+	if v.r[i] == '小' && (!v.is(i+1, frequent) || v.is(i+1, wordlike) || v.is(i-1, han) && !s.cueEnds(i)) {
 		return
 	}
 	if v.is(i-1, han) && !strings.ContainsRune("床者人属", v.at(i-1)) && !s.cueEnds(i) {

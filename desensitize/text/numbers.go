@@ -46,6 +46,10 @@ func (s *scan) number(i int) int {
 	for v.is(end, digit) {
 		end++
 	}
+	if n, width, to := v.integer(i, 3); width > 0 && to > end && v.at(to) == '岁' {
+		s.counted(i, to, n)
+		return to
+	}
 	if !joined {
 		s.counted(i, end, decimal(v.r[i:min(end, i+6)]))
 	}
@@ -176,7 +180,7 @@ func (s *scan) landline(i int) int {
 	if v.at(i-1) == '-' && v.is(i-2, alpha|digit) {
 		return i
 	}
-	end := v.extension(r.end)
+	end := v.extension(r.end, r.ng > 2)
 	s.claim(i, end, Phone, 0.9)
 	return end
 }
@@ -202,7 +206,7 @@ func (s *scan) bracketed(i int, area run) int {
 	if area.d[0] != 0 || r.n < 7 || !s.v.closed(r.end) {
 		return i
 	}
-	end := s.v.extension(r.end)
+	end := s.v.extension(r.end, r.ng > 2)
 	s.claim(i-1, end, Phone, 0.9)
 	return end
 }
@@ -221,8 +225,9 @@ func (r *run) areaCode() bool {
 	return r.ng == 1 || int(r.groups[0]) == code || r.uniform()
 }
 
-// extension returns the end of an extension that begins at end, such as 转801 or -801.
-func (v *view) extension(end int) int {
+// extension returns the end of an extension that begins at end, such as 转801 or -801; in a
+// number written with blanks it may have one too.
+func (v *view) extension(end int, spaced bool) int {
 	at := end
 	switch {
 	case v.at(at) == '转' || v.at(at) == '-' || v.at(at) == '#':
@@ -238,7 +243,7 @@ func (v *view) extension(end int) int {
 		at++
 	}
 	n := at
-	for v.is(n, digit) && n < at+6 {
+	for n < at+8 && (v.is(n, digit) || spaced && v.at(n) == ' ' && v.is(n+1, digit) && !v.is(n+5, digit)) {
 		n++
 	}
 	if n == at || v.is(n, digit) {
@@ -309,7 +314,7 @@ func (s *scan) northAmerican(i int) int {
 	if v.at(at-1) == ' ' && v.at(at+3) == ' ' && !v.before(start, "phone ") && !v.before(start, "tel ") && v.at(i-1) != '(' {
 		return start
 	}
-	end := v.extension(at + 8)
+	end := v.extension(at+8, false)
 	if v.at(i-1) == '(' {
 		i--
 	}

@@ -4,8 +4,8 @@ import "strings"
 
 // Nouns that end the names of institutions, and names that stand alone.
 const (
-	hospitalNouns = "医院 人民医院 中心医院 中医院 卫生院 中心卫生院 卫生服务中心 社区卫生服务中心 卫生服务站 社区卫生服务站 卫生所 卫生室 医务室 诊所 门诊部 保健院 妇幼保健院 妇幼保健所 保健所 医学中心 医疗中心 急救中心 疾控中心 疾病预防控制中心 体检中心 康复中心 血液中心 精神卫生中心 防治院 防治所 疗养院 养老院 敬老院 福利院 护理院 医专附院 附属医院 附院 附一院 附二院 骨科医院 口腔医院 眼科医院 肿瘤医院 儿童医院 妇产医院"
-	hospitalNames = "协和 华西 湘雅 同济 瑞金 仁济 华山 中山 齐鲁 西京 唐都 宣武 安贞 阜外 天坛 积水潭 同仁 友谊 朝阳 世纪坛 北医三院 北大三院 省人民 省人医 市一院 市二院 市中心 省立 鼓楼 长海 长征 新华 龙华 曙光 南方 珠江 武警 儿研所 市立 省中 盛京 医大一院 医大二院 肿瘤 儿童 康复 结核 胸科 老年 精神 皮肤 骨科 口腔 眼科 妇产 妇幼 中医 解放军 总医 人民 中心 附属 大学 医科 和平 平安 健康 公安 工人 铁路 职工 国际 安宁 石油 农垦 红十字 慈善 福利 传染病 糖尿病 肝病 肛肠 男科 整形 美容 佛教 同德 仁爱 博爱 爱尔 和睦家 急救 疾病预防 社区 乡镇 城关 阳光 光明 康宁 广济"
+	hospitalNouns = "医院 人民医院 中心医院 中医院 卫生院 中心卫生院 卫生服务中心 社区卫生服务中心 卫生服务站 社区卫生服务站 卫生所 卫生室 医务室 诊所 门诊部 保健院 妇幼保健院 妇幼保健所 保健所 医学中心 医疗中心 急救中心 疾控中心 疾病预防控制中心 体检中心 康复中心 血液中心 精神卫生中心 防治院 防治所 疗养院 养老院 敬老院 福利院 护理院 医专附院 附属医院 附院 附一院 附二院 市一院 市二院 市三院 市四院 市五院 省一院 省二院 省医院 县一院 县二院 医大附院 一附院 二附院 三附院 骨科医院 口腔医院 眼科医院 肿瘤医院 儿童医院 妇产医院"
+	hospitalNames = "协和 华西 湘雅 同济 瑞金 仁济 华山 中山 齐鲁 西京 唐都 宣武 安贞 阜外 天坛 积水潭 同仁 友谊 朝阳 世纪坛 北医三院 北大三院 省人民 省人医 市一院 市二院 市中心 省立 鼓楼 长海 长征 新华 龙华 曙光 南方 珠江 武警 儿研所 市立 省中 盛京 医大一院 医大二院 肿瘤 儿童 康复 结核 胸科 老年 精神 皮肤 骨科 口腔 眼科 妇产 妇幼 中医 解放军 总医 人民 中心 附属 大学 医科 和平 平安 健康 公安 工人 铁路 职工 国际 安宁 石油 农垦 红十字 慈善 福利 传染病 糖尿病 肝病 肛肠 男科 整形 美容 中国 国家 中央 全军 空军 海军 陆军 武警 首都 交通 理工 师范 农业 财经 佛教 同德 仁爱 博爱 爱尔 和睦家 急救 疾病预防 社区 乡镇 城关 阳光 光明 康宁 广济"
 	unitLabels    = "工作单位 单位 单位名称 生前单位 原单位 就职于 任职于 供职于 工作于 就读于 毕业于 就读学校 学校 工作单位及地址 所在单位 就业单位 任教于 受雇于 上学于"
 	unitNouns     = "公司 有限公司 有限责任公司 股份有限公司 集团 工厂 厂 学校 大学 学院 中学 小学 幼儿园 银行 局 支行 研究所 研究院 事务所 超市 酒店 派出所 服务部 合作社 支队 大队 制衣厂 供电所 税务局 公安局 教育局 林业局 水利局 邮政局 粮站 变电站 加油站 物流园 编辑部 报社 电视台 出版社 工作室 商行 饭店 商场 煤矿 油田 电厂 纺织厂 机械厂 化工厂 钢铁厂 一中 二中 三中 委员会 火锅店 饭馆 酒楼 宾馆 殡仪馆 车队 三车队 棉纺厂 电子厂 供电局 店 馆 站 场 矿 所 社 队 行 处 院 中心 局 厂 法院 检察院 车间 部队 中心小学 职业技术学院 师范大学"
 	unitVerbs     = "工作 上班 职员 任职 打工 就读 务工 退休 职工 员工 宿舍 食堂 任教 担任 实习 从事 学生 教师 工人 下岗 上学 读书 当 做 值班 任 保安 司机 会计 兼职"
@@ -56,10 +56,10 @@ func (s *scan) hospital(h hit) {
 	from := s.orgStart(h.from)
 	body := v.text(from, h.from)
 	noun := v.text(h.from, h.to)
-	if from == h.from && !strings.HasPrefix(noun, "附") || generic[body] || from == h.from {
+	if named := strings.HasSuffix(noun, "院") && strings.ContainsAny(noun, "一二三四五"); from == h.from && !named || generic[body] && !named {
 		return
 	}
-	if len([]rune(body)) == 1 && !v.is(from, digit|alpha) && from > 0 && v.is(from-1, han) && v.gapAt(from) == noGap {
+	if from < h.from && len([]rune(body)) == 1 && !v.is(from, digit|alpha) && from > 0 && v.is(from-1, han) && v.gapAt(from) == noGap {
 		return
 	}
 	end := s.branch(h.to)
@@ -149,18 +149,20 @@ func (s *scan) wordBreak(from, i int) bool {
 		return false
 	}
 	for j := max(0, from-6); j < from-1; j++ {
-		if int(s.wordEnd[j]) != from {
-			continue
+		if int(s.wordEnd[j]) == from && breaking[s.v.text(j, from)] {
+			return true
 		}
-		if to, _ := s.match(s.v, j, orgName|province|city|county|placeNoun); to >= from || s.v.at(from-1) == '族' {
-			return false
-		}
-		if to, _ := s.match(s.v, from-1, placeNoun); to == from {
-			return false
-		}
-		return true
 	}
 	return false
+}
+
+// breaking are words behind which the name of an institution begins.
+var breaking = map[string]bool{}
+
+func init() {
+	for w := range strings.FieldsSeq("患者 病人 患儿 产妇 孕妇 家属 昨日 今日 今晨 昨天 今天 前天 当日 次日 目前 近日 急诊 门诊 就诊 送至 送往 转入 转至 转往 转诊 护送 住院 出院 入院 复查 检查 治疗 手术 既往 外院 多次 曾经 随后 之后 期间 联系 通过 推荐 建议 介绍 要求 自行 立即 遂至 我院 本院 医生 医师 主任 护士 教授 先生 女士 同志 专家 老师 儿子 女儿 丈夫 妻子 父亲 母亲 同事 朋友 收治 收住 会诊 随访 救治 诊治 诊断 确诊 报告 结果 地点 机构 单位 名称 医院 夜间 上午 下午 凌晨 晚上 中午 年前 月前 天前 周前 小时前 来自 前来 前往 赶往 抵达 急送 速送 邀请 拨打 咨询 预约 检验 化验 送检 开具 出具 发现 提示 考虑") {
+		breaking[w] = true
+	}
 }
 
 // labelledUnit reads the place of work behind its label.

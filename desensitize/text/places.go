@@ -8,7 +8,7 @@ const longestAddress = 70
 // Words that announce an address, and those that a place may follow.
 const (
 	addrLabels = "住址 地址 现住址 现住地址 家庭住址 家庭地址 联系地址 通讯地址 通信地址 户口地址 户籍地址 户籍所在地 户籍 户口所在地 居住地 居住地址 常住地址 出生地 籍贯 原籍 工作地址 单位地址 邮寄地址 收件地址 寄送地址 暂住地址 现居住地 现居地 现居 住 家住 现住 住在 居住在 居住于 住于 暂住 租住 租住于 租住在 家在 户口 发病地点 事发地点 案发地点 地点 寄至 寄往 送货地址"
-	addrCues   = "来自 生于 出生于 出生在 长于 久居 定居 定居于 移居 从 在 到 去 回 赴 于 至 往 由 返回 返 前往 途经 抵达 老家 途径 自 经 离开 居 居于 居住 为 是 系"
+	addrCues   = "来自 生于 出生于 出生在 长于 久居 定居 定居于 移居 从 在 到 去 回 赴 于 至 往 由 返回 返 前往 途经 来 抵达 老家 途径 自 经 离开 居 居于 居住 为 是 系"
 	// parts of an address; those of the second list need a number before them.
 	placeParts    = "省 市 自治区 自治州 自治县 自治旗 特别行政区 地区 州 盟 区 县 旗 镇 乡 街道 街道办 街道办事处 开发区 新区 经济开发区 高新区 村 村委会 庄 屯 寨 社区 居委会 小区 花园 家园 花苑 苑 新苑 公寓 大厦 广场 大院 大道 大街 路 街 巷 弄 胡同 里 坊 新村 新城 城 府 庭 嘉园 雅苑 华庭 名苑 农场 林场 牧场 矿区 工业园 科技园 园区 苏木 嘎查 家属院 家属区 宿舍 中路 东路 西路 南路 北路 东街 西街 南街 北街 一路 二路 三路 四路 五路 环路 支路 国道 省道 乡道 高速 学院路 桥头 公馆 小筑 教工楼 名门 星城 家园 豪庭 花城 名城 雅居 佳苑 华府 馆 阁 轩 塆 湾 沟 坪 岭 坡 山庄 别墅"
 	numberedParts = "号 号院 号楼 号房 栋 幢 座 单元 室 楼 层 组 队 户 弄 巷 里 排 社 村民小组 期 区 大队 生产队 街坊 支弄 门 号门 棟 房 铺 路 街 苑 自然村 行政村"
@@ -30,6 +30,11 @@ func stopsPlace(r rune) bool {
 // places claims addresses: behind their labels, from known divisions on, and streets with a
 // number.
 func (s *scan) places() {
+	for i, r := range s.v.r {
+		if r == ':' && (s.v.at(i-1) == '址' || s.v.at(i-1) == '地') {
+			s.labelledAddress(hit{from: i - 1, to: i})
+		}
+	}
 	for _, h := range s.hits {
 		switch {
 		case h.kinds&addrLabel != 0:
@@ -46,7 +51,7 @@ func (s *scan) places() {
 func (s *scan) labelledAddress(h hit) {
 	v := s.v
 	at, marked := h.to, false
-	if int(s.reach[h.from]) > h.from && h.to-h.from == 1 {
+	if int(s.reach[h.from]) > h.from && h.to-h.from == 1 && s.v.at(h.to) != ':' {
 		return
 	}
 	for v.at(at) == ':' || v.at(at) == '：' || v.at(at) == '(' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '于' || v.at(at) == '在' || v.at(at) == ' ' {
@@ -154,12 +159,15 @@ func (s *scan) address(i int) (end, parts int) {
 // or a street and the number of a building, or at the end of the field.
 func (s *scan) estate(i int) int {
 	v := s.v
-	if !strings.ContainsRune("号弄巷路街道村街道胡同幢栋", v.at(i-1)) || v.gapAt(i) >= lineEnd && !v.continues(i) {
+	if !strings.ContainsRune("号弄巷路街道村同幢栋", v.at(i-1)) || v.gapAt(i) >= lineEnd && !v.continues(i) {
 		return i
 	}
 	to := i
 	for to-i < 7 && v.is(to, han) && !v.is(to, numeral) && !stopsPlace(v.r[to]) && (to == i || v.gap[to] == noGap) {
 		if s.wordEnd[to] > 0 {
+			if to-i >= 3 && !strings.ContainsRune("号幢栋", v.at(i-1)) {
+				return to
+			}
 			return i
 		}
 		to++
@@ -279,7 +287,7 @@ func (s *scan) extendNoun(end int) int { return s.nouns(end) }
 func (s *scan) nouns(end int) int {
 	for range 3 {
 		to, _ := s.match(s.v, end, placeNoun)
-		if to == end || s.cutsWord(end, to) {
+		if to == end || s.cutsWord(end, to) || to == end+1 && strings.ContainsRune("弄里坊府庭馆阁轩", s.v.at(end)) && s.v.is(to, han) && !s.v.is(to, numeral) {
 			break
 		}
 		end = to

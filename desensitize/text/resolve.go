@@ -45,6 +45,9 @@ func (s *scan) retype() {
 // rank orders claims: known values first, then by score; where they are equal, the longer
 // one.
 func rank(f found) float32 {
+	if f.typ == Email || f.typ == URL { // go as a whole, whatever known value they hold
+		return 4
+	}
 	if f.known {
 		return 2 + f.score
 	}

@@ -113,8 +113,8 @@ func (s *scan) words() {
 func (s *scan) run(k *knowledge) {
 	s.prepare()
 	s.words()
-	s.findKnown(k)
 	s.tokens()
+	s.findKnown(k)
 	s.numbers()
 	for _, h := range s.hits {
 		if h.kinds&(idLabel|dateLabel) != 0 {

@@ -47,7 +47,7 @@ func newTables() *tables {
 			continue
 		}
 		t.cls[r] = basic(to) | marks[to]
-		if t.cls[r]&han != 0 && t.cls[r]&(lexical|never|often|seldom|function) == 0 && to >= 0x4e00 {
+		if t.cls[r]&han != 0 && t.cls[r]&(lexical|never|function) == 0 && to >= 0x4e00 {
 			if b, err := rare.Bytes([]byte(string(to))); err != nil || len(b) != 2 || b[0] < 0xb0 || b[0] >= 0xd8 || b[1] < 0xa1 {
 				t.cls[r] |= uncommon
 			}
@@ -80,7 +80,7 @@ func basic(r rune) class {
 }
 
 // functionWords are words of one character, before and after which a name may stand.
-const functionWords = "嘱因自至行已于与曾现系为的在是及和等后前诉述称说问答拟予被由让请对向从到住男女无有未仍再又也均即便可能会应需须要如若其该此本我你他她它找或见喊叫送经给把将跟同陪带替随来去今昨明了着过吗呢吧嘛不没都还就才也很但并且而则以及接转介遂乃致另先需患收"
+const functionWords = "嘱因自至行已于与曾现系为的在是及和等后前诉述称说问答拟予被由让请对向从到住男女无有未仍再又也即便可能会应需须要如若其该此本我你他她它找或见喊叫送经给把将跟同陪带替随来去今昨明了着过吗呢吧嘛不没都还就才也很但并且而则以及接转介遂乃致另先需患收"
 
 // marks reads the properties of characters from the lists.
 func (t *tables) marks() map[rune]class {
