@@ -213,8 +213,16 @@ func (e *pass) mixedAge(i int) bool {
 	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
 		n++
 	}
-	sex := n == len(s)-1 && (s[n] == 'M' || s[n] == 'F') && (e.is(i-1, ',') || e.is(i-1, '(') || e.opens(i)) && e.lower(i+1, "with", "who", "presents", "presented", "admitted", "here", "status")
-	if n < 2 || n > 3 || !sex && !strings.EqualFold(s[n:], "yo") && !strings.EqualFold(s[n:], "yr") && !strings.EqualFold(s[n:], "yrs") {
+	if n < 2 || n > 3 {
+		return false
+	}
+	switch strings.ToLower(s[n:]) {
+	case "yo", "yr", "yrs":
+	case "m", "f":
+		if !e.is(i-1, ',') && !e.is(i-1, '(') && !e.opens(i) || !e.lower(i+1, "with", "who", "presents", "presented", "admitted", "here", "status") {
+			return false
+		}
+	default:
 		return false
 	}
 	e.add(e.tokens[i].start, e.tokens[i].start+n, Age, false)

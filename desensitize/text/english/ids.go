@@ -333,7 +333,7 @@ func (e *pass) identifierAfter(i int) {
 		switch {
 		case !loose && e.spacedID(j, c.id):
 			return
-		case e.idValue(j, loose) && e.streetEnd(j+1) == 0:
+		case e.idValue(j, loose):
 			// A loose cue alone takes only a long number that follows at once.
 			if !loose || marked || j == i+1 && e.longID(j) {
 				e.takeID(j, c.id)
@@ -384,7 +384,7 @@ func (e *pass) spacedID(j int, t Type) bool {
 // idValue says that a token begins a number of an identifier: at least four digits, or
 // letters and at least three digits, and no date.
 func (e *pass) idValue(j int, loose bool) bool {
-	if !e.hasDigits(j) && !e.prefix(j) || e.dateLike(j) {
+	if !e.hasDigits(j) && !e.prefix(j) || e.dateLike(j) || e.streetEnd(j+1) > 0 {
 		return false
 	}
 	end := e.idEnd(j)
