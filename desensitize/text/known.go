@@ -83,6 +83,9 @@ func (s *scan) eponym(end int) bool {
 
 func (s *scan) known(from, to int, t Type) {
 	s.out = append(s.out, found{from: from, to: to, typ: t, score: 1, known: true})
+	if t == Address || t == Hospital || t == Employer {
+		return // may be a part of a longer one
+	}
 	for i := from; i < to; i++ {
 		s.taken[i] = t
 	}
@@ -327,10 +330,16 @@ func (c *compiler) organisation(h string, typ Type) {
 		}
 		if len(r)-at >= 5 {
 			c.whole(string(r[at:]), typ)
+			c.shortFirm(string(r[at:]), typ)
 		}
 	}
+	c.shortFirm(string(r), typ)
+}
+
+// shortFirm enters the name of a company without its legal form.
+func (c *compiler) shortFirm(name string, typ Type) {
 	for _, tail := range [...]string{"股份有限公司", "有限责任公司", "有限公司"} {
-		if short, ok := strings.CutSuffix(string(r), tail); ok && len([]rune(short)) >= 4 {
+		if short, ok := strings.CutSuffix(name, tail); ok && len([]rune(short)) >= 4 {
 			c.whole(short, typ)
 		}
 	}

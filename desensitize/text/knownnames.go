@@ -57,7 +57,7 @@ func (c *compiler) called(family string, n int) {
 		}
 		c.add(family+t, 0, to, Name, true)
 	}
-	if _, cl := c.fold([]rune(family)[0]); cl&wordlike == 0 {
+	if _, cl := c.fold([]rune(family)[0]); cl&function == 0 {
 		c.add("老"+family, 1, 1+n, Name, true)
 		c.add("小"+family, 1, 1+n, Name, true)
 	}

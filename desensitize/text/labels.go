@@ -130,6 +130,9 @@ func (s *scan) labelledNumber(at int, typ Type, marked bool) {
 	if typ == IDCard && digits < 6 {
 		return
 	}
+	if v.at(end) == '(' && v.is(end+1, digit|alpha) && v.at(end+2) == ')' { // check digit of Hong Kong
+		end += 3
+	}
 	s.claim(at, end, typ, 0.96)
 	if v.at(end) == '、' || v.at(end) == '/' { // a second number of the same kind
 		if to, n := v.word(end + 1); n >= 4 && n == digits {

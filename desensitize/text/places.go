@@ -197,7 +197,7 @@ func (v *view) tail(end int) int {
 	if at == end && to-at == 6 && !strings.ContainsRune(v.text(at, to), '-') {
 		return end
 	}
-	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓门馆筑", c) {
+	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓门馆筑院", c) {
 		return end
 	}
 	if v.at(to) == '室' || v.at(to) == '房' || v.at(to) == '号' || v.at(to) == '户' {

@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/unicode/norm"
 )
 
 //go:embed data/*.txt
@@ -32,6 +33,11 @@ func newTables() *tables {
 	t := &tables{}
 	for r := rune(0); r < 1<<16; r++ {
 		t.to[r] = uint16(foldRune(r))
+		if r >= 0xc0 && r < 0x250 { // letters without their accents and tones
+			if d := []rune(norm.NFD.String(string(r))); len(d) > 1 && d[0] < 0x80 {
+				t.to[r] = uint16(d[0])
+			}
+		}
 	}
 	pairs := []rune(strings.Join(section("traditional.txt", ""), ""))
 	for i := 0; i+1 < len(pairs); i += 2 {
