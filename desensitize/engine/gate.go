@@ -67,7 +67,7 @@ func keepsImages(p *desensitize.Policy) bool {
 func Allowed(t leak.Type, value string) bool {
 	value = strings.TrimSpace(value)
 	if words := strings.SplitN(value, " ", 3); t == leak.Name && len(words) == 3 {
-		value = words[0] + " " + words[1] // a surrogate, and what follows it with a capital
+		value = words[0] + " " + strings.TrimRight(words[1], ",.;:") // a surrogate, and what follows it with a capital
 	}
 	return desensitize.IsSurrogate(desensitize.Type(t), value) || desensitize.IsLabel(value)
 }

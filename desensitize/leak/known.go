@@ -55,6 +55,7 @@ type pattern struct {
 	runes   []rune
 	typ     Type
 	bounded bool // letters and digits must end at its ends
+	alone   bool // no hyphen or point may stand at its ends either
 	pinyin  bool // characters of other forms but the same sound count as equal
 	titled  bool // a title must follow
 	word    bool // a family name that is an ordinary word as well
@@ -166,6 +167,8 @@ func (c *Compiled) number(v string, t Type) {
 	switch n := utf8.RuneCountInString(tight); {
 	case n < 4, n == 4 && digits == 4, digits < 3 && t == RecordNo:
 		return
+	case n == 5 && digits == 5: // such as 12345: it must stand alone, not be part of a model or lot
+		c.insert(pattern{runes: tighten(v), typ: t, bounded: true, alone: true})
 	default:
 		c.put(v, t, n < 9, false)
 	}
@@ -337,8 +340,14 @@ func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end
 	if p.bounded && (continues(v, i, i-1, i) || continues(v, last, last, last+1)) {
 		return
 	}
-	report(p.typ, int(v.tight[i].start), int(v.tight[last].end))
+	start, end := int(v.tight[i].start), int(v.tight[last].end)
+	if p.alone && (start > 0 && hyphens[v.text[start-1]] || end < len(v.text) && hyphens[v.text[end]]) {
+		return
+	}
+	report(p.typ, start, end)
 }
+
+var hyphens = map[byte]bool{'-': true, '.': true, '/': true, '_': true}
 
 // continues reports that characters a and b of the view belong to one word or number; at is
 // the one of them that belongs to the match.

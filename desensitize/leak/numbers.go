@@ -138,7 +138,7 @@ func mobile(d string) bool {
 // landline checks an area code of China followed by a number: 010, 02x, 03xx to 09xx.
 func landline(n number) bool {
 	d := n.digits
-	if len(d) < 10 || len(d) > 12 || d[0] != '0' || d[1] == '0' {
+	if len(d) < 10 || len(d) > 12 || d[0] != '0' || d[1] == '0' || d[1] == '1' && d[2] != '0' {
 		return false
 	}
 	code := 4
