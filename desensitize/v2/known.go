@@ -93,50 +93,67 @@ const (
 
 // learn takes what one repetition says.
 func (r *run) learn(n *node, v hl7.Value) {
-	known := r.session.Known()
-	switch n.typ {
-	case "XPN":
-		r.learnName(n, clean(v.XPN()))
-	case "XCN":
+	if f, ok := learners[n.typ]; ok {
+		f(r, n, v)
+		return
+	}
+	text := v.Comp(1).Text()
+	switch n.meaning {
+	case desensitize.BirthDate:
+		r.session.Known().Add(n.meaning, text[:min(8, len(text))])
+	case desensitize.Name:
+		r.learnName(n, hl7.Person{Family: text})
+	case desensitize.Address, desensitize.Employer, desensitize.Hospital, desensitize.Email:
+		if len(text) >= minPlace {
+			r.session.Known().Add(n.meaning, text)
+		}
+	default:
+		r.learnNumber(n.meaning, text)
+	}
+}
+
+// learners read the composite data types.
+var learners = map[string]func(r *run, n *node, v hl7.Value){
+	"XPN": func(r *run, n *node, v hl7.Value) { r.learnName(n, clean(v.XPN())) },
+	"XCN": func(r *run, n *node, v hl7.Value) {
 		p := v.XCN()
 		r.learnName(n, clean(p))
 		r.learnNumber(desensitize.OtherID, p.ID)
-	case "NDL":
+	},
+	"NDL": func(r *run, n *node, v hl7.Value) {
 		c := v.Comp(1)
 		r.learnName(n, hl7.Person{Family: c.Sub(2).Text(), Given: c.Sub(3).Text()})
-	case "CX":
+	},
+	"CX": func(r *run, n *node, v hl7.Value) {
 		t := n.meaning
 		if by, ok := identifierCodes[v.Comp(5).Text()]; ok {
 			t = by
 		}
 		r.learnNumber(t, v.Comp(1).Text())
-	case "EI", "EIP", "DLN", "PLN":
-		r.learnNumber(n.meaning, v.Comp(1).Sub(1).Text())
-		r.learnNumber(n.meaning, v.Comp(2).Sub(1).Text())
-	case "XAD":
+	},
+	"EI": learnEntity, "EIP": learnEntity, "DLN": learnEntity, "PLN": learnEntity,
+	"XAD": func(r *run, n *node, v hl7.Value) {
 		if n.whose != staff {
 			r.learnAddress(v)
 		}
-	case "XTN":
-		r.learnPhone(v)
-	case "XON", "HD":
-		if name := v.Comp(1).Text(); len(name) >= minPlace && (n.typ == "XON" || utf8.RuneCountInString(name) < len(name)) {
-			known.Add(n.meaning, name)
+	},
+	"XTN": func(r *run, _ *node, v hl7.Value) { r.learnPhone(v) },
+	"XON": func(r *run, n *node, v hl7.Value) {
+		if name := v.Comp(1).Text(); len(name) >= minPlace {
+			r.session.Known().Add(n.meaning, name)
 		}
-	default:
-		text := v.Comp(1).Text()
-		switch n.meaning {
-		case desensitize.BirthDate:
-			known.Add(n.meaning, text[:min(8, len(text))])
-		case desensitize.Name:
-			r.learnName(n, hl7.Person{Family: text})
-		case desensitize.Address, desensitize.Employer, desensitize.Hospital, desensitize.Email:
-			if len(text) >= minPlace {
-				known.Add(n.meaning, text)
-			}
-		default:
-			r.learnNumber(n.meaning, text)
+	},
+	"HD": func(r *run, n *node, v hl7.Value) { // short ASCII ones are names of programs
+		if name := v.Comp(1).Text(); len(name) >= minPlace && utf8.RuneCountInString(name) < len(name) {
+			r.session.Known().Add(n.meaning, name)
 		}
+	},
+}
+
+func learnEntity(r *run, n *node, v hl7.Value) {
+	r.learnNumber(n.meaning, v.Comp(1).Sub(1).Text())
+	if n.typ == "EIP" {
+		r.learnNumber(n.meaning, v.Comp(2).Sub(1).Text())
 	}
 }
 

@@ -23,37 +23,43 @@ var errSelector = errors.New("write it as in PID-5, PID-5.1, PID-*, Z*, *.XPN, *
 // parseSelector reads a selector (see the package comment).
 func parseSelector(s string) (selector, error) {
 	var out selector
-	if meaning, ok := strings.CutSuffix(s, "]"); ok {
-		s, meaning, ok = strings.Cut(meaning, "[")
-		if !ok || strings.ContainsAny(s, "-.") || meaning == "" {
-			return out, errSelector
-		}
-		out.meaning = desensitize.Type(meaning)
+	s, ok := out.readMeaning(s)
+	if !ok {
+		return out, errSelector
 	}
 	head, numbers, hasNumbers := strings.Cut(s, "-")
 	seg, typ, hasType := strings.Cut(head, ".")
-	out.segment = seg
-	if seg == "*" {
-		out.segment = ""
-	} else if !plainSegment(seg) {
+	if hasType && (hasNumbers || out.meaning != "") || seg == "*" && hasNumbers {
 		return out, errSelector
 	}
-	if hasType {
-		if hasNumbers || out.meaning != "" {
+	if seg != "*" {
+		if out.segment = seg; !plainSegment(seg) {
 			return out, errSelector
 		}
+	}
+	if hasType {
 		typ, numbers, hasNumbers = strings.Cut(typ, ".")
-		if specOf(typ) == nil {
+		of := specOf(typ)
+		if of == nil {
 			return out, fmt.Errorf("%q is no data type of HL7 v2", typ)
 		}
-		out.typ = specOf(typ).name
-	} else if seg == "*" && hasNumbers {
-		return out, errSelector
+		out.typ = of.name
 	}
 	if !hasNumbers || numbers == "*" && !hasType {
 		return out, nil
 	}
 	return out, out.readNumbers(numbers)
+}
+
+// readMeaning takes the type of an identifier in brackets off a selector.
+func (s *selector) readMeaning(text string) (rest string, ok bool) {
+	head, closed := strings.CutSuffix(text, "]")
+	if !closed {
+		return text, true
+	}
+	rest, meaning, found := strings.Cut(head, "[")
+	s.meaning = desensitize.Type(meaning)
+	return rest, found && meaning != "" && !strings.ContainsAny(rest, "-.")
 }
 
 func (s *selector) readNumbers(text string) error {

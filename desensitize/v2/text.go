@@ -49,28 +49,33 @@ const maxSequence = 512
 // sequence returns what an escape sequence stands for; ok is false where the body is that of
 // none, and the escape character stands for itself.
 func (r *run) sequence(body []byte) (string, bool) {
-	switch {
-	case len(body) == 0:
+	if len(body) == 0 {
 		return "", false
-	case len(body) == 1:
-		if body[0] == 'H' || body[0] == 'N' {
+	}
+	switch body[0] {
+	case 'H', 'N':
+		if len(body) == 1 {
 			return "", true
 		}
-		text := r.d.Unescape([]byte{r.d.Escape, body[0], r.d.Escape})
-		return string(text), len(text) == 1
-	case body[0] == '.':
+	case '.':
 		if len(body) >= 3 && len(body) <= 8 && guard.OnlyOf(body[3:], "0123456789+-") {
 			text, ok := layouts[string(body[1:3])]
 			return text, ok
 		}
-	case body[0] == 'X' || body[0] == 'x':
+	case 'X', 'x':
 		if text, err := hex.DecodeString(string(body[1:])); err == nil {
 			return decoded(text), true
 		}
-	case (body[0] == 'C' || body[0] == 'M' || body[0] == 'Z') && !bytes.ContainsAny(body, " \r\n"):
-		return "", true
+	case 'C', 'M', 'Z':
+		if !bytes.ContainsAny(body, " \r\n") {
+			return "", true
+		}
 	}
-	return "", false
+	if len(body) > 1 {
+		return "", false
+	}
+	text := r.d.Unescape([]byte{r.d.Escape, body[0], r.d.Escape})
+	return string(text), len(text) == 1
 }
 
 // layouts are the formatting commands of FT (HL7 v2 chapter 2, §2.7.7), as text.

@@ -244,18 +244,8 @@ func (r *run) line(raw []byte) bool {
 	start := len(r.out)
 	r.out = append(r.out, raw[:3]...)
 	rest, number := raw[3:], 0
-	switch p.name {
-	case "MSH", "FHS", "BHS":
-		end := 1
-		for end < len(rest) && rest[end] != r.d.Field {
-			end++
-		}
-		if p.name == "MSH" || end > 0 && delimiters(rest[1:end]) {
-			r.out = append(r.out, rest[:end]...)
-		} else {
-			r.out = append(append(r.out, r.d.Field), r.d.EncodingCharacters()...)
-		}
-		rest, number = rest[end:], 2
+	if declares(p.name) && len(rest) > 0 {
+		rest, number = r.declaration(p.name, rest), 2
 	}
 	had, filled := number > 0, number > 0
 	for len(rest) > 0 {
@@ -285,6 +275,23 @@ func (r *run) line(raw []byte) bool {
 	return true
 }
 
+// declares reports a segment whose first fields are the delimiters.
+func declares(name string) bool { return name == "MSH" || name == "FHS" || name == "BHS" }
+
+// declaration writes the first two fields of a header segment and returns what follows them.
+func (r *run) declaration(name string, rest []byte) []byte {
+	end := 1
+	for end < len(rest) && rest[end] != r.d.Field {
+		end++
+	}
+	if name == "MSH" || delimiters(rest[1:end]) {
+		r.out = append(r.out, rest[:end]...)
+	} else {
+		r.out = append(append(r.out, r.d.Field), r.d.EncodingCharacters()...)
+	}
+	return rest[end:]
+}
+
 // delimiters reports what may be the encoding characters of a header segment.
 func delimiters(b []byte) bool {
 	for _, c := range b {
@@ -308,17 +315,20 @@ func (r *run) field(p *plan, n *node, raw []byte) {
 		r.value(n, raw, nil)
 		return
 	}
-	for first := true; ; first = false {
-		if !first {
+	start := len(r.out)
+	for more := true; more; {
+		rep := raw
+		end := bytes.IndexByte(raw, r.d.Repetition)
+		if more = end >= 0; more {
+			rep, raw = raw[:end], raw[end+1:]
+		}
+		r.value(n, rep, nil)
+		if more {
 			r.out = append(r.out, r.d.Repetition)
 		}
-		end := bytes.IndexByte(raw, r.d.Repetition)
-		if end < 0 {
-			r.value(n, raw, nil)
-			return
-		}
-		r.value(n, raw[:end], nil)
-		raw = raw[end+1:]
+	}
+	if len(bytes.Trim(r.out[start:], string(r.d.Repetition))) == 0 { // nothing but separators is left
+		r.out = r.out[:start]
 	}
 }
 
