@@ -38,6 +38,10 @@ func (w *world) newLab(t *testing.T, id string, proxy, carrier *site) *lab {
 		"--authority-cert", w.net.ConsortiumCA(), "--authority-key", ca("sm2-ca.key"), "--gateway-ca-cert", w.net.GatewayCA(), "--gateway-ca-key", ca("tls-ca.key"))
 	l.must(t, "research", "import", "--dir", l.dir, "--from", admission)
 	carrier.must(t, "research", "submit", filepath.Join(admission, institute.RegistrationName))
+	out, code, err := carrier.Run(t.Context(), "research", "submit", filepath.Join(admission, institute.RegistrationName))
+	require.NoError(t, err)
+	require.Equal(t, 1, code)
+	require.Contains(t, string(out), "REPLAYED", "the same file once more does nothing")
 	return l
 }
 
@@ -176,6 +180,8 @@ func TestAResearchProjectOnTheLedger(t *testing.T) {
 		return ok && refusal.Code == evidence.CodeNotApproved
 	})
 	l.must(t, "research", "close", id, "--dir", l.dir)
+	_, code = l.run(t, "research", "status", l.id+".none", "--dir", l.dir)
+	assert.Equal(t, 1, code, "there is no such project")
 	stranger := w.newLab(t, "STRANGERLAB", h1, h1)
 	_, code = stranger.run(t, "research", "status", id, "--dir", stranger.dir)
 	assert.Equal(t, 1, code, "a project is for its institute")

@@ -116,6 +116,9 @@ func submitFile(cmd *cobra.Command, chain *chainclient.Client, file string) (sub
 	commit, err := chain.SubmitSigned(cmd.Context(), signed)
 	if refusal, ok := chainclient.RefusalOf(err); ok {
 		report.Code, report.Error = refusal.Code, fmt.Sprintf("%s: %s", refusal.Code, refusal.Message)
+		if refusal.Code == evidence.CodeReplayed { // nonces are its signer's: nobody else can have spent it
+			report.Error = "REPLAYED: this statement is on the ledger already · 该声明已上链"
+		}
 		return report, nil
 	}
 	if err != nil {
