@@ -21,28 +21,15 @@ const maxDivision = 15
 // divisions are not found is not shown at all.
 func coarseAddress(text, to string) (string, bool) {
 	text = strings.Join(strings.Fields(text), "")
-	at, short := 0, ""
-	for _, p := range provinces {
-		if strings.HasPrefix(text, p) {
-			at, short = len(p), p
-			break
-		}
-	}
+	at, short := province(text)
 	if at == 0 {
 		return "", false
-	}
-	for _, e := range provinceEnds {
-		if strings.HasPrefix(text[at:], e) {
-			at += len(e)
-			break
-		}
 	}
 	if to == ToProvince {
 		return text[:at], true
 	}
-	municipality := short == "北京" || short == "天津" || short == "上海" || short == "重庆" || short == "香港" || short == "澳门"
-	if municipality {
-		if text[at:] != "" && strings.HasPrefix(text[at:], "市辖区") {
+	if municipalities[short] {
+		if strings.HasPrefix(text[at:], "市辖区") {
 			at += len("市辖区")
 		}
 	} else {
@@ -56,6 +43,25 @@ func coarseAddress(text, to string) (string, bool) {
 		at += division(text[at:], countyEnds)
 	}
 	return text[:at], true
+}
+
+// municipalities have no cities between themselves and their districts.
+var municipalities = map[string]bool{"北京": true, "天津": true, "上海": true, "重庆": true, "香港": true, "澳门": true}
+
+// province returns where the province at the start of an address ends, and its short name.
+func province(text string) (end int, short string) {
+	for _, p := range provinces {
+		if !strings.HasPrefix(text, p) {
+			continue
+		}
+		for _, e := range provinceEnds {
+			if strings.HasPrefix(text[len(p):], e) {
+				return len(p) + len(e), p
+			}
+		}
+		return len(p), p
+	}
+	return 0, ""
 }
 
 // division returns where the name of a division at the start of text ends, 0 if there is none.

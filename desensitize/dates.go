@@ -139,18 +139,24 @@ func (m *moment) readCompact(i int) bool {
 
 // isoClock reports a time of day with its zone behind the T of a FHIR dateTime.
 func isoClock(s string) bool {
-	if s, zone, ok := cutZone(s, len("+08:00")); ok {
-		if zone != "" && zone != "Z" && zone[3] != ':' {
-			return false
-		}
-		whole, fraction, cut := strings.Cut(s, ".")
-		if cut && !onlyDigits(fraction, 1, 9) {
-			return false
-		}
-		return len(whole) == 8 && onlyDigits(whole[:2], 2, 2) && whole[2] == ':' && onlyDigits(whole[3:5], 2, 2) && whole[5] == ':' && onlyDigits(whole[6:], 2, 2) ||
-			!cut && len(whole) == 5 && onlyDigits(whole[:2], 2, 2) && whole[2] == ':' && onlyDigits(whole[3:], 2, 2)
+	s, zone, ok := cutZone(s, len("+08:00"))
+	if !ok || len(zone) > 1 && zone[3] != ':' {
+		return false
 	}
-	return false
+	whole, fraction, cut := strings.Cut(s, ".")
+	if cut && (!onlyDigits(fraction, 1, 9) || len(whole) < len("08:30:00")) {
+		return false
+	}
+	const pattern = "00:00:00"
+	if len(whole) != len(pattern) && len(whole) != len("00:00") {
+		return false
+	}
+	for i := range len(whole) {
+		if digit := whole[i] >= '0' && whole[i] <= '9'; digit != (pattern[i] == '0') || !digit && whole[i] != ':' {
+			return false
+		}
+	}
+	return true
 }
 
 // compactTail reports what may follow the digits of an HL7 date: a fraction of a second and
@@ -202,18 +208,8 @@ func (m *moment) shiftDays(days int) (string, bool) {
 
 // shiftISO is the short way for a whole date of FHIR; ok is false for all others.
 func shiftISO(text string, days int) (string, bool) {
-	if len(text) < 10 || text[4] != '-' || text[7] != '-' || len(text) > maxDate || len(text) > 10 && (text[10] != 'T' || !isoClock(text[11:])) {
-		return "", false
-	}
-	y, ok := twoDigits(text)
-	y2, ok2 := twoDigits(text[2:])
-	m, ok3 := twoDigits(text[5:])
-	d, ok4 := twoDigits(text[8:])
-	if !ok || !ok2 || !ok3 || !ok4 || m < 1 || m > 12 || d < 1 {
-		return "", false
-	}
-	t := time.Date(y*100+y2, time.Month(m), d, 0, 0, 0, 0, time.UTC)
-	if t.Day() != d {
+	t, ok := isoDate(text)
+	if !ok || len(text) > maxDate || len(text) > 10 && (text[10] != 'T' || !isoClock(text[11:])) {
 		return "", false
 	}
 	t = t.AddDate(0, 0, days)
@@ -222,6 +218,22 @@ func shiftISO(text string, days int) (string, bool) {
 	}
 	var room [maxDate]byte
 	return string(append(t.AppendFormat(room[:0], "2006-01-02"), text[10:]...)), true
+}
+
+// isoDate reads the ten bytes of a date at the start of a text.
+func isoDate(text string) (time.Time, bool) {
+	if len(text) < 10 || text[4] != '-' || text[7] != '-' {
+		return time.Time{}, false
+	}
+	century, ok := twoDigits(text)
+	year, ok2 := twoDigits(text[2:])
+	m, ok3 := twoDigits(text[5:])
+	d, ok4 := twoDigits(text[8:])
+	if !ok || !ok2 || !ok3 || !ok4 || m < 1 || m > 12 || d < 1 {
+		return time.Time{}, false
+	}
+	t := time.Date(century*100+year, time.Month(m), d, 0, 0, 0, 0, time.UTC)
+	return t, t.Day() == d
 }
 
 func twoDigits(s string) (int, bool) {

@@ -88,30 +88,33 @@ func (m *moment) coarse(to string, layout Layout) (string, bool) {
 	if to == ToDay {
 		day = m.day
 	}
-	separators := [...]string{"-", "-", ""}
-	switch layout {
-	case Compact:
-		separators = [...]string{"", "", ""}
-	case Prose:
-		if strings.Contains(m.text, "年") {
-			separators = [...]string{"年", "月", "日"}
-		}
-	}
+	return writeCoarse(year, month, day, layout, layout == Prose && strings.Contains(m.text, "年")), true
+}
+
+// writeCoarse writes as much of a date as there is; month and day may be 0.
+func writeCoarse(year, month, day int, layout Layout, marked bool) string {
 	out := fmt.Sprintf("%04d", year)
-	if separators[2] != "" {
-		out += separators[0]
+	if marked {
+		out += "年"
+		if month > 0 {
+			out += fmt.Sprintf("%d月", month)
+		}
+		if month > 0 && day > 0 {
+			out += fmt.Sprintf("%d日", day)
+		}
+		return out
 	}
-	for i, n := range []int{month, day} {
-		if n == 0 || i == 1 && month == 0 {
+	separator := "-"
+	if layout == Compact {
+		separator = ""
+	}
+	for _, n := range []int{month, day} {
+		if n == 0 {
 			break
 		}
-		if separators[2] != "" {
-			out += fmt.Sprint(n) + separators[i+1]
-		} else {
-			out += separators[i] + fmt.Sprintf("%02d", n)
-		}
+		out += fmt.Sprintf("%s%02d", separator, n)
 	}
-	return out, true
+	return out
 }
 
 // oldest is the greatest age that is shown as it is (45 CFR 164.514(b)(2)(i)(C)).

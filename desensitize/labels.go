@@ -2,6 +2,7 @@ package desensitize
 
 import "strings"
 
+//nolint:gosec // labels for credentials, not credentials
 var labels = map[string]map[Type]string{
 	"zh": {
 		Name: "姓名", IDCard: "证件号", InsuranceNo: "医保号", Phone: "电话", Fax: "传真", BankCard: "银行卡号", Passport: "护照号",

@@ -137,25 +137,38 @@ func (p *Params) faults(m Method) []string {
 			out = append(out, fmt.Sprintf("%s has no meaning for method %s, only for %s", u.name, m, join(u.uses)))
 		}
 	}
-	bad := func(when bool, format string, args ...any) {
-		if when {
-			out = append(out, fmt.Sprintf(format, args...))
+	for _, c := range p.checks(m) {
+		if c.bad {
+			out = append(out, c.fault)
 		}
 	}
-	bad(p.First < 0 || p.Last < 0, "first and last count characters and are not negative")
-	bad(p.Of != "" && p.Of != OfValue && p.Of != OfSubject, "of must be value or subject")
-	bad(p.Length != 0 && (p.Length < 8 || p.Length > 64), "length must be 8 to 64 characters")
-	bad(p.Length > 0 && m == Pseudonymise && p.Length > pseudonymChars, "a pseudonym has %d characters, length cannot be more", pseudonymChars)
-	bad(!plainPrefix(p.Prefix), "prefix may have up to 16 letters, digits, - and .")
-	bad(p.Days < 0 || p.Days > maxShiftDays, "days must be 1 to %d", maxShiftDays)
-	bad(m == Generalise && !slices.Contains(generalisations, p.To), "to must be one of %s", strings.Join(generalisations, ", "))
-	bad(len(p.Codes) > 0 && !strings.HasPrefix(p.To, "icd-"), "codes go with to: icd-3, icd-block or icd-chapter")
-	bad(m == Perturb && !(p.Span > 0 && p.Span <= 1e12), "span must be above zero, and at most 1e12")
-	bad(p.Range != "" && p.Range != RangeFixed && p.Range != RangeProportional, "range must be fixed or proportional")
-	bad(p.Round != nil && (*p.Round < 0 || *p.Round > 28), "round must be 0 to 28 decimal places")
-	bad(p.Type != "" && !slices.Contains(identifierTypes, p.Type) && !slices.Contains(structureTypes, p.Type), "type %q is unknown", p.Type)
 	return out
 }
+
+// check is one thing that can be wrong with parameters.
+type check struct {
+	bad   bool
+	fault string
+}
+
+func (p *Params) checks(m Method) []check {
+	return []check{
+		{p.First < 0 || p.Last < 0, "first and last count characters and are not negative"},
+		{!slices.Contains([]string{"", OfValue, OfSubject}, p.Of), "of must be value or subject"},
+		{!within8to64(p.Length), "length must be 8 to 64 characters"},
+		{m == Pseudonymise && p.Length > pseudonymChars, fmt.Sprintf("a pseudonym has %d characters, length cannot be more", pseudonymChars)},
+		{!plainPrefix(p.Prefix), "prefix may have up to 16 letters, digits, - and ."},
+		{p.Days < 0 || p.Days > maxShiftDays, fmt.Sprintf("days must be 1 to %d", maxShiftDays)},
+		{m == Generalise && !slices.Contains(generalisations, p.To), "to must be one of " + strings.Join(generalisations, ", ")},
+		{len(p.Codes) > 0 && !strings.HasPrefix(p.To, "icd-"), "codes go with to: icd-3, icd-block or icd-chapter"},
+		{m == Perturb && !(p.Span > 0 && p.Span <= 1e12), "span must be above zero, and at most 1e12"},
+		{!slices.Contains([]string{"", RangeFixed, RangeProportional}, p.Range), "range must be fixed or proportional"},
+		{p.Round != nil && (*p.Round < 0 || *p.Round > 28), "round must be 0 to 28 decimal places"},
+		{p.Type != "" && !slices.Contains(identifierTypes, p.Type) && !slices.Contains(structureTypes, p.Type), fmt.Sprintf("type %q is unknown", p.Type)},
+	}
+}
+
+func within8to64(n int) bool { return n == 0 || n >= 8 && n <= 64 }
 
 // Values of Params.Of and Params.Range.
 const (

@@ -62,7 +62,7 @@ func classOf(r rune) byte {
 }
 
 func (w *word) read(s string, class byte) bool {
-	ok := true
+	var ok bool
 	switch class {
 	case '0':
 		w.value, ok = numeral(s)
@@ -147,32 +147,36 @@ func (m *moment) readEnglish(ws []word) bool {
 			continue
 		}
 		m.add('m', w.start, w.end, w.value, english)
-		var day, year *word
-		if i > 0 && ws[i-1].style == arabic {
-			day = &ws[i-1]
-		}
-		for _, next := range ws[i+1 : min(i+3, len(ws))] {
-			switch {
-			case next.end-next.start == 4 && year == nil:
-				year = &next
-			case day == nil && next.end-next.start <= 2 && year == nil:
-				day = &next
-			}
-		}
-		if day != nil {
-			if day.value > 31 && i > 0 && day == &ws[i-1] { // 2024 May 17
-				day, year = nil, day
-				if i+1 < len(ws) && ws[i+1].end-ws[i+1].start <= 2 {
-					day = &ws[i+1]
-				}
-			}
-		}
+		day, year := beside(ws, i)
 		m.addWord('d', day)
 		m.addWord('y', year)
 		m.sort()
 		return true
 	}
 	return false
+}
+
+// beside finds the day and the year around the month at i: the day stands before it or behind,
+// the year behind the day, or before the month.
+func beside(ws []word, i int) (day, year *word) {
+	if i > 0 && ws[i-1].style == arabic {
+		day = &ws[i-1]
+	}
+	for k := i + 1; k < min(i+3, len(ws)); k++ {
+		switch next := &ws[k]; {
+		case next.end-next.start == 4 && year == nil:
+			year = next
+		case day == nil && next.end-next.start <= 2 && year == nil:
+			day = next
+		}
+	}
+	if day != nil && day.value > 31 { // 2024 May 17
+		day, year = nil, day
+		if i+1 < len(ws) && ws[i+1].end-ws[i+1].start <= 2 {
+			day = &ws[i+1]
+		}
+	}
+	return day, year
 }
 
 func (m *moment) addWord(kind byte, w *word) {
@@ -205,24 +209,30 @@ func (m *moment) readSeparated(ws []word) bool {
 		}
 		return false
 	}
-	first := utf8.RuneCountInString(m.text[ws[0].start:ws[0].end])
-	lastLength := utf8.RuneCountInString(m.text[ws[n-1].start:ws[n-1].end])
-	kinds := "ymd"
-	switch {
-	case first == 4:
-	case lastLength == 4 && n == 3 && (ws[0].value > 12 || strings.Contains(ws[1].before, ".") && ws[1].value <= 12):
-		kinds = "dmy"
-	case lastLength == 4 && n == 3:
-		kinds = "mdy"
-	case lastLength == 4:
-		kinds = "my"
-	case n == 2:
-		kinds = "md"
-	}
+	kinds := m.orderOf(ws[:n])
 	for i := range n {
 		m.addWord(kinds[i], &ws[i])
 	}
 	return true
+}
+
+// orderOf tells which of two or three numbers are year, month and day.
+func (m *moment) orderOf(ws []word) string {
+	length := func(w word) int { return utf8.RuneCountInString(m.text[w.start:w.end]) }
+	yearLast := length(ws[len(ws)-1]) == 4
+	switch {
+	case length(ws[0]) == 4:
+		return "ymd"
+	case yearLast && len(ws) == 2:
+		return "my"
+	case yearLast && (ws[0].value > 12 || strings.Contains(ws[1].before, ".") && ws[1].value <= 12):
+		return "dmy"
+	case yearLast:
+		return "mdy"
+	case len(ws) == 2:
+		return "md"
+	}
+	return "ymd"
 }
 
 func separates(s string) bool {

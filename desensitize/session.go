@@ -46,16 +46,8 @@ func NewJob(cfg JobConfig) (*Job, error) {
 		return nil, fmt.Errorf("%w: the policy was not checked", ErrJob)
 	}
 	j := &Job{cfg: cfg, text: map[Type]*Rule{}}
-	for f, set := range cfg.Policy.Formats {
-		for i := range set.Rules {
-			r := &set.Rules[i]
-			if r.Method == Encrypt && cfg.Cipher == nil {
-				return nil, fmt.Errorf("%w: policy %s encrypts (formats.%s.rules[%d]) and there is no key", ErrJob, cfg.Policy.Name, f, i)
-			}
-			if byAge(r.To) && cfg.AsOf.IsZero() {
-				return nil, fmt.Errorf("%w: policy %s generalises by age (formats.%s.rules[%d]) and the day to count ages at is missing", ErrJob, cfg.Policy.Name, f, i)
-			}
-		}
+	if err := cfg.covers(); err != nil {
+		return nil, err
 	}
 	if set, ok := cfg.Policy.Rules(FreeText); ok {
 		for i := range set.Rules {
@@ -70,6 +62,22 @@ func NewJob(cfg JobConfig) (*Job, error) {
 		}
 	}
 	return j, nil
+}
+
+// covers reports a rule of the policy for which something is missing.
+func (cfg *JobConfig) covers() error {
+	for f, set := range cfg.Policy.Formats {
+		for i := range set.Rules {
+			r := &set.Rules[i]
+			if r.Method == Encrypt && cfg.Cipher == nil {
+				return fmt.Errorf("%w: policy %s encrypts (formats.%s.rules[%d]) and there is no key", ErrJob, cfg.Policy.Name, f, i)
+			}
+			if byAge(r.To) && cfg.AsOf.IsZero() {
+				return fmt.Errorf("%w: policy %s generalises by age (formats.%s.rules[%d]) and the day to count ages at is missing", ErrJob, cfg.Policy.Name, f, i)
+			}
+		}
+	}
+	return nil
 }
 
 func byAge(to string) bool { return to == ToAge89 || to == ToAge5 || to == ToAge10 }
@@ -170,8 +178,8 @@ func (s *Session) Apply(rule *Rule, v Value) (Result, error) {
 	m := Redact
 	if rule != nil {
 		m = rule.Method
-		if rule.Params.Type != "" {
-			v.Type = rule.Params.Type
+		if rule.Type != "" {
+			v.Type = rule.Type
 		}
 	}
 	if v.Text == "" && m != Keep {

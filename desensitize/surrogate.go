@@ -2,6 +2,7 @@ package desensitize
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func (p *Project) Surrogate(t Type, value string) string {
 	case URL:
 		return "https://example.invalid/" + p.short("url", value, 10)
 	case IP:
-		return [...]string{"192.0.2.", "198.51.100.", "203.0.113."}[number(3, "block")] + fmt.Sprint(1+number(254, "host"))
+		return documentation[number(3, "block")] + fmt.Sprint(1+number(254, "host"))
 	case Address:
 		return "某地" + strings.ToUpper(p.short(domain, value, 6))
 	case Hospital, Employer, Ward:
@@ -56,13 +57,13 @@ func IsSurrogate(t Type, value string) bool {
 	case IDCard:
 		return len(value) == 18 && strings.HasPrefix(value, "99")
 	case Phone, Fax:
-		return countDigits(value) == len(value) && (len(value) == 11 && strings.HasPrefix(value, "100") || len(value) == 10 && strings.HasPrefix(value, "555"))
+		return isSurrogatePhone(value)
 	case Email:
 		return strings.HasSuffix(value, "@example.invalid")
 	case URL:
 		return strings.HasPrefix(value, "https://example.invalid/")
 	case IP:
-		return strings.HasPrefix(value, "192.0.2.") || strings.HasPrefix(value, "198.51.100.") || strings.HasPrefix(value, "203.0.113.")
+		return slices.ContainsFunc(documentation[:], func(block string) bool { return strings.HasPrefix(value, block) })
 	case Address:
 		return shortBehind(value, "某地", 6)
 	case Hospital, Employer, Ward:
@@ -74,6 +75,16 @@ func IsSurrogate(t Type, value string) bool {
 func (p *Project) short(domain, value string, n int) string {
 	d := p.Digest("surrogate", string(p.copy), domain, Normal(value))
 	return pseudonymText.EncodeToString(d[:])[:n]
+}
+
+// documentation are the blocks of addresses for documentation.
+var documentation = [...]string{"192.0.2.", "198.51.100.", "203.0.113."}
+
+func isSurrogatePhone(s string) bool {
+	if countDigits(s) != len(s) {
+		return false
+	}
+	return len(s) == 11 && strings.HasPrefix(s, "100") || len(s) == 10 && strings.HasPrefix(s, "555")
 }
 
 func shortBehind(value, prefix string, n int) bool {

@@ -217,9 +217,9 @@ func ptr[T any](v T) *T { return &v }
 
 func TestSelectorFaults(t *testing.T) {
 	for selector, want := range map[string]string{
-		"Patient.nmae": "Patient has no element nmae", "Pateint.name": "no resource type Pateint", "name": "starts with a resource type", "Patient.name[0]": "no name of an element",
+		"Patient.surname": "Patient has no element surname", "Paciente.name": "no resource type Paciente", "name": "starts with a resource type", "Patient.name[0]": "no name of an element",
 		"nodesByType('Nothing')": "no data type Nothing", "nodesByType(": "not closed", "Patient.first()": "cannot stand in a selector", "Patient.where(": "not closed", "Patient.where(x y)": "something follows",
-		"Patient.where(today() = 1)": "the function today is not supported", "Resource.name": "that all types have", "Patient..name": "no name of an element", "nodesByName('a b')": "needs a name",
+		"Patient.where(today() = 1)": "the function today is not supported", "Resource.name": "that all resource types have", "Patient..name": "no name of an element", "nodesByName('a b')": "needs a name",
 		"Patient" + strings.Repeat(".name", 40): "more than 32 steps",
 	} {
 		faults := walker.Check(&desensitize.RuleSet{Rules: []desensitize.Rule{{Select: selector, Method: desensitize.Redact}}})

@@ -151,7 +151,7 @@ func (o *object) finishContained() error {
 		o.any = true
 	}
 	if slices.Contains(done, false) {
-		w.note(none, desensitize.Redact, desensitize.Other)
+		w.redacted(none, desensitize.Other)
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (o *object) containedOne(e *edge, n *fhir.Node) (bool, error) {
 func (w *walk) inner(e *edge, mask uint64, n *fhir.Node, eff int32, contained bool) (bool, error) {
 	typ, ok := schema.FindResource(n.Get("resourceType").Str())
 	if !ok || eff != none && w.action(eff).Effect() == Removes {
-		w.note(eff, desensitize.Redact, desensitize.Other)
+		w.redacted(eff, desensitize.Other)
 		return false, nil
 	}
 	return w.resource(w.m.nested(e, mask, typ), n, contained)

@@ -22,22 +22,24 @@ func (o *object) harmless(e *edge, n *fhir.Node) (bool, error) {
 		return slices.Contains(e.elem.Codes, n.Text), nil
 	}
 	switch e.elem.Primitive {
-	case "date", "dateTime", "instant", "time":
+	case "date", "dateTime", "instant":
 		// Dates are kept where a policy names them, and a date is all that one can be.
 		_, _, ok := fhir.DateRange(n.Text)
-		return ok || e.elem.Primitive == "time" && guard.OnlyOf(n.Text, "0123456789:.") && len(n.Text) <= len("23:59:59.123456789"), nil
+		return ok, nil
+	case "time":
+		return guard.OnlyOf(n.Text, "0123456789:.") && len(n.Text) <= len("23:59:59.123456789"), nil
 	}
-	if o.w.session.Holds(n.Text) {
+	if o.w.session.Holds(n.Text) || guard.Names(people, n.Text) {
 		return false, nil
 	}
 	switch e.elem.Primitive {
 	case "uri", "url", "canonical", "oid", "uuid":
-		return plainURI(n.Text) && !guard.Names(people, n.Text), nil
+		return plainURI(n.Text), nil
 	}
 	if e.what == desensitize.Address || e.what == desensitize.Postcode {
-		return guard.Digits(n.Text) <= 6 && !guard.Names(people, n.Text), nil
+		return guard.Digits(n.Text) <= 6, nil
 	}
-	if guard.Token(people, n.Text) || o.published(e, n) && !guard.Names(people, n.Text) {
+	if guard.Token(people, n.Text) || o.published(e, n) {
 		return true, nil
 	}
 	return o.w.clean(n.Text)

@@ -122,7 +122,7 @@ const (
 // in it: names, numbers, contacts, addresses, dates of birth, hospitals and employers.
 func Harvest(root *fhir.Node, known *desensitize.Known) {
 	h := harvest{known}
-	h.node(root, rolePatient, "", 0)
+	h.node(root, rolePatient, 0)
 }
 
 func roleOf(resource string, role int) int {
@@ -139,14 +139,14 @@ func roleOf(resource string, role int) int {
 	return rolePatient
 }
 
-func (h harvest) node(n *fhir.Node, role int, name string, depth int) {
+func (h harvest) node(n *fhir.Node, role, depth int) {
 	if depth > maxHarvest {
 		return
 	}
 	if n.Kind == fhir.Array {
 		for _, item := range n.Items {
 			if item.Kind == fhir.Object || item.Kind == fhir.Array {
-				h.node(item, role, name, depth+1)
+				h.node(item, role, depth+1)
 			}
 		}
 		return
@@ -154,39 +154,44 @@ func (h harvest) node(n *fhir.Node, role int, name string, depth int) {
 	role = roleOf(n.Get("resourceType").Str(), role)
 	for i, member := range n.Names {
 		v := n.Items[i]
-		switch member {
-		case "name":
-			h.name(v, role)
+		if h.member(n, member, v, role) || v.Kind != fhir.Object && v.Kind != fhir.Array {
 			continue
-		case "telecom":
-			for _, t := range v.List() {
-				h.known.Add(desensitize.Phone, t.Get("value").Str())
-			}
-			continue
-		case "address":
-			h.addresses(v)
-			continue
-		case "identifier":
-			for _, t := range v.List() {
-				h.known.Add(numberType(t), t.Get("value").Str())
-			}
-			continue
-		case "birthDate":
-			h.known.Add(desensitize.BirthDate, v.Str())
-		case "display":
-			h.display(n, v.Str())
-		case "contact":
-			if role == rolePatient {
-				h.node(v, roleRelative, member, depth+1)
-				continue
-			}
-		case "subscriberId":
-			h.known.Add(desensitize.InsuranceNo, v.Str())
 		}
-		if v.Kind == fhir.Object || v.Kind == fhir.Array {
-			h.node(v, role, member, depth+1)
+		inner := role
+		if member == "contact" && role == rolePatient {
+			inner = roleRelative
 		}
+		h.node(v, inner, depth+1)
 	}
+}
+
+// member collects what a member says; it reports whether that is all that it holds.
+func (h harvest) member(n *fhir.Node, name string, v *fhir.Node, role int) bool {
+	switch name {
+	case "name":
+		h.name(v, role)
+		return true
+	case "telecom":
+		for _, t := range v.List() {
+			h.known.Add(desensitize.Phone, t.Get("value").Str())
+		}
+		return true
+	case "address":
+		h.addresses(v)
+		return true
+	case "identifier":
+		for _, t := range v.List() {
+			h.known.Add(numberType(t), t.Get("value").Str())
+		}
+		return true
+	case "birthDate":
+		h.known.Add(desensitize.BirthDate, v.Str())
+	case "display":
+		h.display(n, v.Str())
+	case "subscriberId":
+		h.known.Add(desensitize.InsuranceNo, v.Str())
+	}
+	return false
 }
 
 // name collects a HumanName or the name of an organization.

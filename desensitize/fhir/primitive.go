@@ -160,7 +160,7 @@ func (o *object) one(e *edge, n *fhir.Node) (bool, error) {
 	}
 	action := w.action(eff)
 	if w.mode.strict && n.Kind != kindOfPrimitive(e.elem.Primitive) {
-		w.note(eff, desensitize.Redact, e.what)
+		w.redacted(eff, e.what)
 		return false, nil // a value of another kind could be anything
 	}
 	switch action.Effect() {
@@ -173,14 +173,14 @@ func (o *object) one(e *edge, n *fhir.Node) (bool, error) {
 			return false, err
 		}
 		if !ok {
-			w.note(eff, desensitize.Redact, e.what)
+			w.redacted(eff, e.what)
 			return false, nil
 		}
 		w.refers(e, n.Text)
 		w.raw(n)
 		return true, nil
 	case Removes:
-		w.note(eff, desensitize.Redact, e.what)
+		w.redacted(eff, e.what)
 		return false, nil
 	}
 	c := &w.call

@@ -38,27 +38,14 @@ func (r *rule) Change(c *Call) (Outcome, error) {
 	case c.Element.Primitive == "xhtml" && r.Method == desensitize.Scrub:
 		return r.narrative(c)
 	case c.Type == desensitize.Reference && (r.Method == desensitize.Pseudonymise || r.Method == desensitize.CryptoHash):
-		out := c.w.reference(c, func(kind, id string) string { return c.w.pseudonym(r.Rule, kind, id) })
-		if out == "" {
-			c.Session.Note(c.Path(), r.Rule, desensitize.Redact, c.Type, "")
-			return Outcome{Removed: true, Method: desensitize.Redact}, nil
-		}
-		c.Session.Note(c.Path(), r.Rule, r.Method, c.Type, "")
-		return Outcome{Text: out, Method: r.Method}, nil
+		return r.link(c)
 	case kindOfPrimitive(c.Element.Primitive) == fhir.Bool:
 		return r.redacted(c) // no method but keep has a meaning for true and false
 	}
 	if r.Method == desensitize.Scrub && c.w.cleaned[c.Text] {
 		return Outcome{Text: c.Text, Method: desensitize.Keep}, nil // read before in this record
 	}
-	typ := c.Type
-	if c.Element.Name == "value" && c.OwnerType.Name == "Identifier" {
-		typ = numberType(c.Owner)
-	}
-	if c.Element.Name == "value" && c.OwnerType.Name == "ContactPoint" && c.Owner.Get("system").Str() == "email" {
-		typ = desensitize.Email
-	}
-	out, err := c.Session.Apply(r.Rule, desensitize.Value{Path: c.Path(), Type: typ, Text: c.Text, Layout: desensitize.ISO})
+	out, err := c.Session.Apply(r.Rule, desensitize.Value{Path: c.Path(), Type: c.valueType(), Text: c.Text, Layout: desensitize.ISO})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("%s: %w", c.Path(), err)
 	}
@@ -67,6 +54,29 @@ func (r *rule) Change(c *Call) (Outcome, error) {
 		c.w.remember(c.Text, true)
 	}
 	return Outcome{Text: out.Text, Removed: out.Removed, Method: out.Method}, nil
+}
+
+// link changes what names a resource.
+func (r *rule) link(c *Call) (Outcome, error) {
+	out := c.w.reference(c, func(kind, id string) string { return c.w.pseudonym(r.Rule, kind, id) })
+	if out == "" {
+		return r.redacted(c)
+	}
+	c.Session.Note(c.Path(), r.Rule, r.Method, c.Type, "")
+	return Outcome{Text: out, Method: r.Method}, nil
+}
+
+// valueType is the type of a value that says itself what it is.
+func (c *Call) valueType() desensitize.Type {
+	if c.Element.Name == "value" {
+		switch {
+		case c.OwnerType.Name == "Identifier":
+			return numberType(c.Owner)
+		case c.OwnerType.Name == "ContactPoint" && c.Owner.Get("system").Str() == "email":
+			return desensitize.Email
+		}
+	}
+	return c.Type
 }
 
 func (r *rule) redacted(c *Call) (Outcome, error) {
@@ -98,7 +108,7 @@ func (r *rule) whole(w *walk, e *edge, n *fhir.Node, eff int32) (handled, wrote 
 	}
 	data, readable := decode(n.Get("data").Str())
 	if !readable || len(data) == 0 {
-		w.note(eff, desensitize.Redact, desensitize.Attachment)
+		w.redacted(eff, desensitize.Attachment)
 		return true, false, nil // an address elsewhere, or nothing
 	}
 	content, err := w.session.Attachment(w.path(), n.Get("contentType").Str(), data)

@@ -176,9 +176,8 @@ func (s *selector) check() error {
 			if !ok && !primitives[st.name] {
 				return fmt.Errorf("FHIR R4 has no data type %s", st.name)
 			}
-			at = []*schema.Type{t}
-			if !ok {
-				at = nil
+			if at = nil; ok {
+				at = []*schema.Type{t}
 			}
 		case stepName:
 			at = nil
@@ -187,13 +186,18 @@ func (s *selector) check() error {
 			if at != nil && !known {
 				return fmt.Errorf("%s has no element %s", at[0].Name, st.name)
 			}
-			if at == nil && i == 0 && st.name != "id" && st.name != "meta" && st.name != "text" && st.name != "contained" && st.name != "extension" && st.name != "language" && st.name != "implicitRules" && st.name != "modifierExtension" {
-				return fmt.Errorf("Resource has no element %s that all types have", st.name) //nolint:staticcheck // the name of a type
+			if i == 0 && at == nil && !everywhere[st.name] {
+				return fmt.Errorf("no element %s that all resource types have", st.name)
 			}
 			at = next
 		}
 	}
 	return nil
+}
+
+// everywhere are the elements of all resource types.
+var everywhere = map[string]bool{
+	"id": true, "meta": true, "implicitRules": true, "language": true, "text": true, "contained": true, "extension": true, "modifierExtension": true,
 }
 
 // follow returns the types of a member; nil types mean that nothing more is known of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/emrbridge/emrbridge/adapters/fhir"
 	"github.com/emrbridge/emrbridge/adapters/fhir/schema"
@@ -148,7 +149,7 @@ func (w *walk) raw(n *fhir.Node) { w.out = append(w.out, w.src[n.Start:n.End]...
 // decides about all that no earlier rule selects.
 func (w *walk) object(n *fhir.Node, p *plan, eff int32) (bool, error) {
 	if n.Kind != fhir.Object {
-		w.note(eff, desensitize.Redact, desensitize.Other)
+		w.redacted(eff, desensitize.Other)
 		return false, nil // no object where one must be
 	}
 	start := len(w.out)
@@ -223,42 +224,17 @@ func (o *object) key(key []byte) {
 // member writes one member.
 func (o *object) member(i int) error {
 	w, name, v := o.w, o.node.Names[i], o.node.Items[i]
-	if name == "resourceType" && o.plan.typ.Resource {
-		return nil
-	}
-	base := name
-	if name[:min(1, len(name))] == "_" {
-		base = name[1:]
-	}
+	base := strings.TrimPrefix(name, "_")
 	e := o.plan.edges[base]
-	if e == nil || len(base) != len(name) && e.elem.Kind != schema.Primitive {
+	switch {
+	case o.later(name, v) || len(base) != len(name) && o.node.Get(base) != nil:
+		return nil // what stands beside a value goes with it
+	case e == nil || len(base) != len(name) && e.elem.Kind != schema.Primitive:
 		return o.unknown(name, v)
-	}
-	if o.plan.typ.Resource && (base == "contained" || base == "meta") {
-		if base == "contained" {
-			o.contained = v // last, when it is known what is referred to
-		} else {
-			o.meta = v // last, when it is known what was done
-		}
-		return nil
-	}
-	if len(base) != len(name) && o.node.Get(base) != nil {
-		return nil // goes with the value
 	}
 	w.trail = append(w.trail, base)
 	mark, was := len(w.out), o.any
-	var ok bool
-	var err error
-	switch {
-	case e.elem.Kind == schema.Primitive:
-		ok, err = o.primitive(e, base, v, len(base) != len(name))
-	case v.Kind == fhir.Array:
-		o.key(e.key)
-		ok, err = o.list(e, v)
-	default:
-		o.key(e.key)
-		ok, err = o.value(e, v)
-	}
+	ok, err := o.write(e, base, v, len(base) != len(name))
 	w.trail = w.trail[:len(w.trail)-1]
 	if !ok || err != nil {
 		w.out, o.any = w.out[:mark], was
@@ -274,12 +250,42 @@ func (o *object) member(i int) error {
 	return nil
 }
 
+// later keeps members of a resource for the end, when it is known what is referred to and what
+// was done.
+func (o *object) later(name string, v *fhir.Node) bool {
+	if !o.plan.typ.Resource {
+		return false
+	}
+	switch name {
+	case "resourceType":
+	case "contained":
+		o.contained = v
+	case "meta":
+		o.meta = v
+	default:
+		return false
+	}
+	return true
+}
+
+func (o *object) write(e *edge, base string, v *fhir.Node, beside bool) (bool, error) {
+	switch {
+	case e.elem.Kind == schema.Primitive:
+		return o.primitive(e, base, v, beside)
+	case v.Kind == fhir.Array:
+		o.key(e.key)
+		return o.list(e, v)
+	}
+	o.key(e.key)
+	return o.value(e, v)
+}
+
 // unknown handles a member that FHIR does not know.
 func (o *object) unknown(name string, v *fhir.Node) error {
 	w := o.w
 	if w.mode.strict {
 		w.trail = append(w.trail, "?")
-		w.note(none, desensitize.Redact, desensitize.Other)
+		w.redacted(none, desensitize.Other)
 		w.trail = w.trail[:len(w.trail)-1]
 		return nil
 	}
@@ -293,13 +299,14 @@ func (o *object) unknown(name string, v *fhir.Node) error {
 	return nil
 }
 
-func (w *walk) note(eff int32, m desensitize.Method, t desensitize.Type) {
-	w.did(m)
+// redacted counts a value that goes.
+func (w *walk) redacted(eff int32, t desensitize.Type) {
+	w.did(desensitize.Redact)
 	label := desensitize.DefaultRule
 	if r, ok := w.action(eff).(interface{ Label() string }); ok && eff != none {
 		label = r.Label()
 	}
-	w.session.Count(desensitize.Change{Path: w.path(), Rule: label, Method: m, Type: t})
+	w.session.Count(desensitize.Change{Path: w.path(), Rule: label, Method: desensitize.Redact, Type: t})
 }
 
 // list writes what remains of a list of complex values.

@@ -66,10 +66,8 @@ func (a *action) Change(c *walker.Call) (walker.Outcome, error) {
 	return out, err
 }
 
-var kept = desensitize.Keep
-
 func (a *action) change(c *walker.Call) (walker.Outcome, error) {
-	same := walker.Outcome{Text: c.Text, Method: kept}
+	same := walker.Outcome{Text: c.Text, Method: desensitize.Keep}
 	switch a.method {
 	case "redact":
 		return a.redact(c), nil
@@ -79,16 +77,9 @@ func (a *action) change(c *walker.Call) (walker.Outcome, error) {
 		}
 		return a.shift(c), nil
 	case "cryptohash":
-		hash := func(s string) string { return a.cut(a.w.hash(s)) }
-		if c.Element.Name == "reference" && c.OwnerType.Name == "Reference" || c.Element.Name == "fullUrl" || c.Element.Name == "url" && strings.HasSuffix(c.OwnerType.Name, ".Request") {
-			return walker.Outcome{Text: walker.Reference(c.Text, hash), Method: desensitize.CryptoHash}, nil
-		}
-		return walker.Outcome{Text: hash(c.Text), Method: desensitize.CryptoHash}, nil
+		return a.crypto(c), nil
 	case "substitute":
-		if a.object != nil {
-			return walker.Outcome{Removed: true, Method: desensitize.Substitute}, nil
-		}
-		return walker.Outcome{Text: a.text, Method: desensitize.Substitute}, nil
+		return walker.Outcome{Text: a.text, Removed: a.object != nil, Method: desensitize.Substitute}, nil
 	case "generalize":
 		return a.generalize(c)
 	case "pseudonymize":
@@ -96,12 +87,23 @@ func (a *action) change(c *walker.Call) (walker.Outcome, error) {
 			return walker.Outcome{Text: a.w.opt.Pseudonym(a.domain, c.Text), Method: desensitize.Pseudonymise}, nil
 		}
 	case "perturb":
-		if !numeric(c.Element.Primitive) || c.OwnerType.Name != "" && c.Element.Name != "value" && quantity(c.OwnerType.Name) {
+		if !numeric(c.Element.Primitive) || c.Element.Name != "value" && quantity(c.OwnerType.Name) {
 			return same, nil
 		}
 		return a.perturb(c)
 	}
 	return a.apply(c)
+}
+
+// crypto hashes a value, or the id in what refers to a resource.
+func (a *action) crypto(c *walker.Call) walker.Outcome {
+	hash := func(s string) string { return a.cut(a.w.hash(s)) }
+	name, owner := c.Element.Name, c.OwnerType.Name
+	refers := name == "reference" && owner == "Reference" || name == "fullUrl" || name == "url" && strings.HasSuffix(owner, ".Request")
+	if refers {
+		return walker.Outcome{Text: walker.Reference(c.Text, hash), Method: desensitize.CryptoHash}
+	}
+	return walker.Outcome{Text: hash(c.Text), Method: desensitize.CryptoHash}
 }
 
 // apply does what a session does.

@@ -338,26 +338,38 @@ func (r *reader) parameters(p map[string]any) {
 	if a := r.text(p, "cryptoHashAlgorithm"); a != "" && !strings.EqualFold(a, "sha256") && !strings.EqualFold(a, "hmacsha256") {
 		r.bad("cryptoHashAlgorithm %q is not offered; HMAC-SHA256 is", a)
 	}
-	if p["dateShiftFixedOffsetInDays"] != nil {
-		n, ok := r.number(p, "dateShiftFixedOffsetInDays")
-		if !ok || n != float64(int(n)) || n < -36500 || n > 36500 {
-			r.bad("dateShiftFixedOffsetInDays must be a whole number of days, up to 36500")
-		} else {
-			days := int(n)
-			out.fixedOffset = &days
-		}
-	}
+	out.fixedOffset = r.offset(p)
 	out.partialAges, out.partialDates, out.partial = r.flag(p, "enablePartialAgesForRedact"), r.flag(p, "enablePartialDatesForRedact"), r.flag(p, "enablePartialZipCodesForRedact")
-	if list, ok := p["restrictedZipCodeTabulationAreas"].([]any); ok {
-		for _, v := range list {
-			s, ok := v.(string)
-			if !ok || len(s) != 3 || strings.Trim(s, "0123456789") != "" {
-				r.bad("restrictedZipCodeTabulationAreas are texts of three digits")
-				break
-			}
-			out.restricted = append(out.restricted, s)
-		}
+	out.restricted = r.areas(p)
+}
+
+// offset reads the days by which all dates move.
+func (r *reader) offset(p map[string]any) *int {
+	if p["dateShiftFixedOffsetInDays"] == nil {
+		return nil
 	}
+	n, ok := r.number(p, "dateShiftFixedOffsetInDays")
+	if !ok || n != float64(int(n)) || n < -36500 || n > 36500 {
+		r.bad("dateShiftFixedOffsetInDays must be a whole number of days, up to 36500")
+		return nil
+	}
+	days := int(n)
+	return &days
+}
+
+// areas reads the ZIP codes of areas in which few people live.
+func (r *reader) areas(p map[string]any) []string {
+	list, _ := p["restrictedZipCodeTabulationAreas"].([]any)
+	var out []string
+	for _, v := range list {
+		s, ok := v.(string)
+		if !ok || len(s) != 3 || strings.Trim(s, "0123456789") != "" {
+			r.bad("restrictedZipCodeTabulationAreas are texts of three digits")
+			break
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 func (r *reader) text(m map[string]any, key string) string {

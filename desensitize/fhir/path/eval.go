@@ -240,18 +240,14 @@ func itemsOf(n *fhir.Node, e *schema.Element) []Item {
 }
 
 func (m *machine) binary(n *node, this []value) ([]value, error) {
-	if n.op == "is" || n.op == "as" {
-		of, err := m.eval(n.args[0], this)
-		if err != nil {
-			return nil, err
-		}
-		return typed(n.op, of, n.args[1].name), nil
-	}
 	left, err := m.eval(n.args[0], this)
 	if err != nil {
 		return nil, err
 	}
-	if n.op == "and" || n.op == "or" {
+	switch n.op {
+	case "is", "as":
+		return typed(n.op, left, n.args[1].name), nil
+	case "and", "or":
 		l, err := truth(left)
 		if err != nil || l == (n.op == "or") {
 			return boolean(l), err
@@ -273,19 +269,24 @@ func (m *machine) binary(n *node, this []value) ([]value, error) {
 	case "[]":
 		return index(left, right)
 	}
+	return compute(n.op, left, right)
+}
+
+// compute evaluates comparisons and arithmetic.
+func compute(op string, left, right []value) ([]value, error) {
 	if len(left) == 0 || len(right) == 0 {
-		if n.op == "&" && len(left)+len(right) > 0 {
-			return append(left, right...), nil
+		if op == "&" && len(left)+len(right) > 0 {
+			return slices.Concat(left, right), nil
 		}
 		return nil, nil
 	}
-	if n.op == "=" || n.op == "!=" {
-		return boolean(sameAll(left, right) == (n.op == "=")), nil
+	if op == "=" || op == "!=" {
+		return boolean(sameAll(left, right) == (op == "=")), nil
 	}
 	if len(left) > 1 || len(right) > 1 {
-		return nil, fmt.Errorf("%w: %s needs single values", ErrEvaluate, n.op)
+		return nil, fmt.Errorf("%w: %s needs single values", ErrEvaluate, op)
 	}
-	return arithmetic(n.op, left[0].plain(), right[0].plain())
+	return arithmetic(op, left[0].plain(), right[0].plain())
 }
 
 func boolean(b bool) []value { return []value{{kind: vBool, b: b}} }

@@ -26,25 +26,15 @@ func (m *machine) call(n *node, this []value) ([]value, error) {
 	case "all()":
 		hit, err := m.where(of, args[0])
 		return boolean(len(hit) == len(of)), err
-	case "empty()":
-		return boolean(len(of) == 0), nil
-	case "count()":
-		v, _ := numberOf(fmt.Sprint(len(of)))
-		return []value{v}, nil
-	case "first()":
-		return of[:min(1, len(of))], nil
-	case "last()":
-		return of[max(0, len(of)-1):], nil
-	case "distinct()":
-		return distinct(of), nil
-	case "children()":
-		return m.children(of), nil
 	case "ofType()", "as()":
 		return typed("as", of, args[0].name), nil
 	case "is()":
 		return typed("is", of, args[0].name), nil
 	case "iif()":
 		return m.choose(args, of)
+	}
+	if out, ok := m.collection(n.op, of); ok {
+		return out, nil
 	}
 	if len(of) == 0 {
 		if n.op == "hasValue()" {
@@ -56,6 +46,26 @@ func (m *machine) call(n *node, this []value) ([]value, error) {
 		return nil, fmt.Errorf("%w: %s needs a single value", ErrEvaluate, n.op)
 	}
 	return m.single(n, of[0], this)
+}
+
+// collection evaluates functions of a whole collection that take nothing else.
+func (m *machine) collection(op string, of []value) ([]value, bool) {
+	switch op {
+	case "empty()":
+		return boolean(len(of) == 0), true
+	case "count()":
+		v, _ := numberOf(fmt.Sprint(len(of)))
+		return []value{v}, true
+	case "first()":
+		return of[:min(1, len(of))], true
+	case "last()":
+		return of[max(0, len(of)-1):], true
+	case "distinct()":
+		return distinct(of), true
+	case "children()":
+		return m.children(of), true
+	}
+	return nil, false
 }
 
 func (m *machine) where(of []value, condition *node) ([]value, error) {

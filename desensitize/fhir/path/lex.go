@@ -62,22 +62,33 @@ func (l *lexer) next() (token, error) {
 	case c == '@':
 		return l.run(1, date, "0123456789-:.TZ+"), nil
 	case isLetter(c) || c == '$' || c == '%':
-		for l.pos++; l.pos < len(l.src) && (isLetter(l.src[l.pos]) || l.src[l.pos] >= '0' && l.src[l.pos] <= '9'); l.pos++ {
-		}
-		return token{ident, l.src[at:l.pos], at}, nil
+		return l.run(1, ident, letters+"0123456789").behind(c), nil
 	}
-	for _, s := range []string{"!=", "<=", ">=", "!~"} {
+	return l.symbol()
+}
+
+// behind puts the byte that began a token in front of it.
+func (t token) behind(c byte) token {
+	t.text = string(c) + t.text
+	return t
+}
+
+func (l *lexer) symbol() (token, error) {
+	at := l.pos
+	for _, s := range []string{"!=", "<=", ">="} {
 		if strings.HasPrefix(l.src[at:], s) {
 			l.pos += 2
 			return token{symbol, s, at}, nil
 		}
 	}
-	if strings.IndexByte("().,=<>|+-*/&[]~", l.src[at]) < 0 {
+	if strings.IndexByte("().,=<>|+-*/&[]", l.src[at]) < 0 {
 		return token{}, l.fail(at, "a character that has no meaning here")
 	}
 	l.pos++
 	return token{symbol, l.src[at:l.pos], at}, nil
 }
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
 

@@ -238,24 +238,8 @@ func (p *parser) step(of *node) (*node, error) {
 		return nil, err
 	}
 	n := &node{op: name + "()", args: []*node{of}}
-	for !p.is(")") {
-		var arg *node
-		var err error
-		if name == "ofType" || name == "is" || name == "as" {
-			arg, err = p.typeName()
-		} else {
-			arg, err = p.expression(0)
-		}
-		if err != nil {
-			return nil, err
-		}
-		n.args = append(n.args, arg)
-		if !p.is(",") {
-			break
-		}
-		if err := p.advance(); err != nil {
-			return nil, err
-		}
+	if err := p.arguments(n, name == "ofType" || name == "is" || name == "as"); err != nil {
+		return nil, err
 	}
 	if got := len(n.args) - 1; got < f.min || got > f.max {
 		return nil, p.fail(at, "%s has %s, not %d", name, f.takes(), got)
@@ -264,6 +248,28 @@ func (p *parser) step(of *node) (*node, error) {
 		return nil, p.fail(at, "%s: the regular expression is not understood", name)
 	}
 	return n, p.expect(")")
+}
+
+// arguments reads what stands in the parentheses of a function.
+func (p *parser) arguments(n *node, types bool) error {
+	for !p.is(")") {
+		read := p.typeName
+		if !types {
+			read = func() (*node, error) { return p.expression(0) }
+		}
+		arg, err := read()
+		if err != nil {
+			return err
+		}
+		n.args = append(n.args, arg)
+		if !p.is(",") {
+			break
+		}
+		if err := p.advance(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pattern compiles a literal regular expression once.
