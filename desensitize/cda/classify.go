@@ -31,7 +31,13 @@ func classify(n *safexml.Node) sort {
 		return sort{coded, "CD", desensitize.Coded}
 	}
 	s := sort{k, typeNames[k], meaningOf(k)}
-	switch k {
+	s.refine(n)
+	return s
+}
+
+// refine tells what a value is from its name and attributes.
+func (s *sort) refine(n *safexml.Node) {
+	switch s.kind {
 	case identifier:
 		s.meaning = meaningOfRoot(n)
 	case coded:
@@ -51,7 +57,6 @@ func classify(n *safexml.Node) sort {
 	case name:
 		s.typ, s.meaning = nameOf(n)
 	}
-	return s
 }
 
 // inText reports an element of an ED, whose reference points somewhere.
@@ -150,42 +155,59 @@ var persons = map[string]bool{
 	"informationRecipient": true, "maintainingPerson": true, "subject": true, "relatedSubject": true,
 }
 
-// nameOf tells whose name an element is.
+// things are the elements whose name is that of a thing: a drug, a specimen, a device.
+var things = set("manufacturedMaterial manufacturedLabeledDrug specimenPlayingEntity playingDevice")
+
+// nameOf tells whose name an element is. Where nothing tells it is that of a person.
 func nameOf(n *safexml.Node) (typ string, meaning desensitize.Type) {
-	parent := n.Parent
-	if parent == nil {
-		return "EN", desensitize.Name
+	if n.Parent == nil {
+		return "PN", desensitize.Name
 	}
-	switch p := parent.Name.Local; {
+	switch p := n.Parent.Name.Local; {
 	case persons[p], n.Child("family") != nil, n.Child("given") != nil:
 		return "PN", desensitize.Name
-	case p == "employerOrganization":
-		return "ON", desensitize.Employer
-	case p == "manufacturerOrganization":
-		return "ON", desensitize.Text
 	case strings.HasSuffix(p, "Organization"):
-		if parent.Child("id").Attr("root") == departmentRoot {
-			return "ON", desensitize.Text
-		}
-		if t := meaningsByRoot[parent.Child("id").Attr("root")]; t == desensitize.Ward || t == desensitize.Bed {
-			return "ON", t
-		}
-		return "ON", desensitize.Hospital
+		return "ON", organisation(n.Parent)
 	case p == "place":
 		return "EN", desensitize.Address
-	case p == "location", p == "playingEntity" && strings.Contains("SDLOC ROL LOCE", orNone(parent.Parent.Attr("classCode"))):
+	case p == "location":
 		return "EN", desensitize.Ward
-	case p == "manufacturedMaterial" || p == "manufacturedLabeledDrug" || p == "specimenPlayingEntity" || p == "playingDevice":
+	case things[p]:
 		return "EN", desensitize.Text
-	case p == "playingEntity" && (parent.Attr("classCode") == "MMAT" || parent.Parent.Attr("classCode") == "MANU"):
-		return "EN", desensitize.Text
+	case p == "playingEntity":
+		return playing(n.Parent)
 	}
 	return "PN", desensitize.Name
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "-"
+// organisation tells what the name of an organisation is: WS/T 500 has beds, rooms, wards and
+// departments as organisations too.
+func organisation(parent *safexml.Node) desensitize.Type {
+	switch parent.Name.Local {
+	case "employerOrganization":
+		return desensitize.Employer
+	case "manufacturerOrganization":
+		return desensitize.Text
 	}
-	return s
+	root := parent.Child("id").Attr("root")
+	if t := meaningsByRoot[root]; t == desensitize.Ward || t == desensitize.Bed {
+		return t
+	}
+	if root == departmentRoot {
+		return desensitize.Text
+	}
+	return desensitize.Hospital
+}
+
+// playing tells what a playingEntity is by its class and the class of its role: a substance,
+// a place, else somebody.
+func playing(entity *safexml.Node) (string, desensitize.Type) {
+	role := entity.Parent.Attr("classCode")
+	switch {
+	case role == "SDLOC" || role == "LOCE":
+		return "EN", desensitize.Ward
+	case role == "MANU" || entity.Attr("classCode") == "MMAT":
+		return "EN", desensitize.Text
+	}
+	return "PN", desensitize.Name
 }

@@ -96,31 +96,20 @@ func (r *run) typed(n *safexml.Node, s sort, rule *compiled) {
 		r.masked(n, s)
 		return
 	}
-	switch s.kind {
-	case identifier:
-		r.identifier(n, s, rule)
-	case coded:
-		r.coded(n, s, rule)
-	case timed:
-		r.timed(n, s, rule)
-	case telecom:
-		r.telecom(n, s, rule)
-	case address:
-		r.address(n, s, rule)
-	case name:
-		r.name(n, s, rule)
-	case data:
-		r.data(n, s, rule)
-	case narrative:
-		r.narrative(n, s, rule)
-	case quantity:
-		r.quantity(n, s, rule)
-	case flag:
-		r.flag(n, s, rule)
-	case age:
-		r.age(n, s, rule)
-	default:
-		r.text(n, s, rule)
+	write, ok := writers[s.kind]
+	if !ok {
+		write = (*run).text
+	}
+	write(r, n, s, rule)
+}
+
+// writers write the elements of the data types; all others are texts.
+var writers map[kind]func(r *run, n *safexml.Node, s sort, rule *compiled)
+
+func init() { // the writers of parts come back to the table
+	writers = map[kind]func(r *run, n *safexml.Node, s sort, rule *compiled){
+		identifier: (*run).identifier, coded: (*run).coded, timed: (*run).timed, telecom: (*run).telecom, address: (*run).address,
+		name: (*run).name, data: (*run).data, narrative: (*run).narrative, quantity: (*run).quantity, flag: (*run).flag, age: (*run).age,
 	}
 }
 

@@ -13,24 +13,15 @@ import (
 func (r *run) name(n *safexml.Node, s sort, rule *compiled) {
 	m := r.method(rule)
 	text := nameText(n)
-	if m == desensitize.Scrub || m == desensitize.Keep && s.typ != "PN" || s.meaning == desensitize.Text && m != desensitize.Keep {
+	switch {
+	case m == desensitize.Scrub, m == desensitize.Keep && s.typ != "PN", s.meaning == desensitize.Text && m != desensitize.Keep:
 		out, _ := r.clean(s, rule, strings.Join(strings.Fields(n.Content()), " "))
 		r.note(s, ruleOf(rule), m)
 		r.leaf(n, nil, out)
 		return
-	}
-	if m == desensitize.Keep {
+	case m == desensitize.Keep:
 		r.note(s, ruleOf(rule), m)
-		r.open(n, nil, false)
-		for _, c := range n.Children {
-			switch {
-			case c.IsText():
-				r.escape(strings.TrimSpace(c.Text), false)
-			case nameParts[c.Name.Local]:
-				r.leaf(c, nil, c.Trimmed())
-			}
-		}
-		r.close(n)
+		r.nameParts(n)
 		return
 	}
 	if text == "" {
@@ -59,7 +50,21 @@ func (r *run) name(n *safexml.Node, s sort, rule *compiled) {
 	r.leaf(n, nil, out)
 }
 
-var nameParts = set(`family given prefix suffix delimiter`)
+var partsOfName = set(`family given prefix suffix delimiter`)
+
+// nameParts writes a name as it is.
+func (r *run) nameParts(n *safexml.Node) {
+	r.open(n, nil, false)
+	for _, c := range n.Children {
+		switch {
+		case c.IsText():
+			r.escape(strings.TrimSpace(c.Text), false)
+		case partsOfName[c.Name.Local]:
+			r.leaf(c, nil, c.Trimmed())
+		}
+	}
+	r.close(n)
+}
 
 // addressParts are the parts of an AD (CDA R2 datatypes.xsd, ADXP; township of WS/T 500).
 var addressParts = set(`delimiter country state county city postalCode streetAddressLine houseNumber houseNumberNumeric direction

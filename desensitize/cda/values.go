@@ -349,6 +349,8 @@ func (r *run) flag(n *safexml.Node, s sort, rule *compiled) {
 	r.open(n, []string{"value", v}, true)
 }
 
+var ageUnits = set("岁 周岁 月 周 天 日 小时 时 a mo wk d h")
+
 // age writes the age that WS/T 500 has beside the birth date: a number with a unit.
 func (r *run) age(n *safexml.Node, s sort, rule *compiled) {
 	unit := n.Attr("unit")
@@ -367,7 +369,7 @@ func (r *run) age(n *safexml.Node, s sort, rule *compiled) {
 		return
 	}
 	extra := []string{"value", v}
-	if len(unit) <= maxUnit && strings.Contains("|岁|周岁|月|周|天|日|小时|时|a|mo|wk|d|h|", "|"+unit+"|") {
+	if ageUnits[unit] {
 		extra = append(extra, "unit", unit)
 	}
 	r.open(n, extra, true)
