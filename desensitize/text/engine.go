@@ -3,6 +3,7 @@ package text
 import (
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Options adapts an engine to a hospital.
@@ -61,9 +62,47 @@ func (t *tables) plain(w string) string {
 
 var scans = sync.Pool{New: func() any { return &scan{names: map[string]float32{}} }}
 
+// block is the number of bytes that are looked at in one piece. Longer texts are cut at the
+// end of a line, so that the memory needed does not grow with them.
+const block = 1 << 20
+
 // Find returns what identifies in text, sorted by place and disjoint. Text that is not UTF-8
-// is read as far as it is. It keeps nothing of text or k; a k from Prepare saves time.
+// is read as far as it is. It keeps nothing of text or k; a k from Prepare saves time. Names
+// that the text itself announces are looked for again within the same megabyte.
 func (e *Engine) Find(text string, k *Known) []Span {
+	known := e.knowledgeOf(k)
+	if len(text) <= block {
+		return e.find(text, known)
+	}
+	var spans []Span
+	for at := 0; at < len(text); {
+		end := cut(text, at)
+		for _, s := range e.find(text[at:end], known) {
+			s.Start, s.End = s.Start+at, s.End+at
+			spans = append(spans, s)
+		}
+		at = end
+	}
+	return spans
+}
+
+// cut returns the end of the block that begins at at: behind the last line end in it, or
+// before a character where there is none.
+func cut(text string, at int) int {
+	if len(text)-at <= block {
+		return len(text)
+	}
+	end := at + block
+	if n := strings.LastIndexByte(text[at:end], '\n'); n > block/2 {
+		return at + n + 1
+	}
+	for end > at+block-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return end
+}
+
+func (e *Engine) find(text string, k *knowledge) []Span {
 	s := scans.Get().(*scan)
 	defer scans.Put(s)
 	s.Engine, s.v = e, e.look(text)
@@ -71,7 +110,7 @@ func (e *Engine) Find(text string, k *Known) []Span {
 		s.v.free()
 		s.v = nil
 	}()
-	s.run(e.knowledgeOf(k))
+	s.run(k)
 	return s.resolve()
 }
 

@@ -9,6 +9,9 @@ const (
 	strongName     = 4.3 // looked for in the rest of the document as well
 )
 
+// mostNames is the number of names of one document that are looked for again.
+const mostNames = 500
+
 // Words that announce names, and that follow them.
 const (
 	nameLabels = "姓名 患者姓名 病人姓名 产妇姓名 患儿姓名 签名 签字 签章 医师签名 医生签名 护士签名 患者签名 家属签名 医师签字 患者签字 家属签字 护士签字 联系人 联系人姓名 紧急联系人 监护人姓名 家属姓名 父亲姓名 母亲姓名 配偶姓名 陈述者 病史陈述者 供史者 病史提供者 记录者 记录医师 记录医生 记录人 报告医师 报告医生 报告人 审核医师 审核医生 审核者 审核人 检查医师 检查者 诊断医师 送检医师 送检医生 申请医师 申请医生 开单医生 开单医师 主管医师 主管医生 主治医师签名 住院医师签名 上级医师签名 上级医师 经治医师 经治医生 管床医师 管床医生 责任医师 责任护士 接诊医师 接诊医生 会诊医师 会诊医生 谈话医师 谈话医师签名 谈话医生 麻醉医师 麻醉医生 麻醉者 麻醉师 手术者 主刀 主刀医师 主刀医生 术者 术者签名 助手 第一助手 第二助手 一助 二助 器械护士 巡回护士 洗手护士 交班护士 接班护士 交班者 接班者 核对者 核对护士 执行者 执行护士 检验者 检验医师 采集者 采样者 送检者 接收者 操作者 随访者 随访人 接待人 接听者 来访人 投诉人 委托人 受托人 被委托人 授权委托人 代理人 法定代理人 服务对象 受访者 访视者 户主 收件人 寄件人 收货人 开户人 户名 持卡人 投保人 被保险人 受益人 申请人 经办人 负责人 填表人 填报人 报卡人 报告者 参加人员 参加者 主持人 发言人 科主任 护士长签名 曾用名 别名 英文名 姓名拼音 患者信息 主任医师签名 副主任医师签名 药师 调配药师 审方药师 发药人 核发药师 转诊医生 转诊医师 值班医师 值班医生 首诊医师 质控医师 质控护士 见证人 证明人 担保人 病员 医师 医生 护士 护师 主任医师 副主任医师 主治医师 住院医师 进修医师 规培医师 实习医师 技师 主管技师"
@@ -415,7 +418,7 @@ func (s *scan) lexical(i, given, to int) (sum float32) {
 // name claims a name, remembers it, and goes on with those that are listed after it.
 func (s *scan) name(from, to int, score float32) {
 	for range 20 {
-		if score >= strongName {
+		if score >= strongName && len(s.names) < mostNames {
 			n := s.v.text(from, to)
 			s.names[n] = max(s.names[n], score)
 		}

@@ -36,10 +36,8 @@ func (s *scan) number(i int) int {
 		return i + 1
 	}
 	if !joined {
-		for _, f := range [...]func(int) int{s.residentID, s.date, s.mobile, s.landline, s.bankCard, s.northAmerican} {
-			if end := f(i); end > i {
-				return end
-			}
+		if end := s.longNumber(i); end > i {
+			return end
 		}
 	}
 	end := i
@@ -54,6 +52,30 @@ func (s *scan) number(i int) int {
 		s.counted(i, end, decimal(v.r[i:min(end, i+6)]))
 	}
 	return end
+}
+
+// longNumber recognises dates, and the numbers of seven digits and more.
+func (s *scan) longNumber(i int) int {
+	n := s.v.read(i, 16).n
+	if n >= 15 {
+		if end := s.residentID(i); end > i {
+			return end
+		}
+	}
+	if end := s.date(i); end > i || n < 3 {
+		return end
+	}
+	for _, f := range [...]func(int) int{s.mobile, s.landline} {
+		if end := f(i); end > i {
+			return end
+		}
+	}
+	if n >= 16 {
+		if end := s.bankCard(i); end > i {
+			return end
+		}
+	}
+	return s.northAmerican(i)
 }
 
 // afterPoint recognises a date behind the number of an item in a list: 3.2020年2月29日.
@@ -127,6 +149,9 @@ func (s *scan) residentID(i int) int {
 // mobile recognises a mobile number, 1 and ten digits, with or without 86.
 func (s *scan) mobile(i int) int {
 	v := s.v
+	if r := v.r[i]; r != '1' && r != '0' && r != '8' && r != 'l' && r != 'i' && r != 'o' && r != 'b' {
+		return i
+	}
 	start, at := i, i
 	if cc := v.countryCode(at); cc > at {
 		at = cc

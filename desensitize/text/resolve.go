@@ -30,14 +30,21 @@ func (s *scan) resolve() []Span {
 
 // retype gives a known number the type that the label before it names.
 func (s *scan) retype() {
+	var labels map[int]found // by place
+	for _, g := range s.out {
+		if !g.known && g.score >= 0.96 {
+			if labels == nil {
+				labels = map[int]found{}
+			}
+			labels[g.from] = g
+		}
+	}
 	for i, f := range s.out {
 		if !f.known || f.typ != RecordNo && f.typ != OtherID && f.typ != IDCard && f.typ != BankCard {
 			continue
 		}
-		for _, g := range s.out {
-			if !g.known && g.from <= f.from && g.to >= f.to && g.score >= 0.96 {
-				s.out[i].typ = g.typ
-			}
+		if g, ok := labels[f.from]; ok && g.to >= f.to {
+			s.out[i].typ = g.typ
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (s *scan) mail(i, at, end int) {
 	for to < end && (v.is(to, alpha|digit) || v.r[to] == '.' || v.r[to] == '-') {
 		to++
 	}
-	for to > at && !v.is(to-1, alpha|digit) {
+	for to > at+1 && !v.is(to-1, alpha|digit) {
 		to--
 	}
 	domain := v.text(at+1, to)
