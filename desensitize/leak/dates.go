@@ -72,18 +72,34 @@ func (v *view) numericDate(i int) ([]day, int) {
 
 // monthDay reads "-03-05", "年3月5日", "年三月五日".
 func (v *view) monthDay(i int) (m, d, end int, ok bool) {
-	if i < len(v.tight) && v.tight[i].r == '年' {
-		i++
+	i, ok = v.partOfDate(i, '年')
+	if !ok {
+		return 0, 0, i, false
 	}
-	m, i = v.small(i)
-	if i < len(v.tight) && v.tight[i].r == '月' {
-		i++
+	if m, i = v.small(i); m == 0 {
+		return 0, 0, i, false
 	}
-	if m == 0 {
+	if i, ok = v.partOfDate(i, '月'); !ok {
 		return 0, 0, i, false
 	}
 	d, end = v.small(i)
 	return m, d, end, d > 0
+}
+
+// partOfDate passes the character that ends the part of a date before i; without it, the
+// next part must stand behind a separator on the same line.
+func (v *view) partOfDate(i int, mark rune) (int, bool) {
+	if i >= len(v.tight) {
+		return i, false
+	}
+	if v.tight[i].r == mark {
+		return i + 1, i+1 < len(v.tight)
+	}
+	if v.tight[i].joined || i == 0 {
+		return i, false
+	}
+	gap := v.text[v.tight[i-1].end:v.tight[i].start]
+	return i, len(gap) <= 3 && !strings.ContainsAny(gap, "\r\n\t,;^|&")
 }
 
 // small reads a number up to 31 in digits or Chinese numerals; 0 if there is none.
@@ -130,7 +146,9 @@ func (v *view) shortFirst(n, i int) ([]day, int) {
 		return nil, i
 	}
 	second, end := v.digitsAt(i, 2)
-	if end == i || end >= len(v.tight) || v.tight[end].joined {
+	_, near := v.partOfDate(i, 0)
+	_, nearer := v.partOfDate(end, 0)
+	if end == i || !near || !nearer {
 		return nil, i
 	}
 	if y, stop := v.digitsAt(end, 4); stop-end == 4 && (stop == len(v.tight) || !v.tight[stop].joined || !isDigit(v.tight[stop].r)) {

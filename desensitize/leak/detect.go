@@ -29,8 +29,12 @@ func (s *search) detect(path string, v *view, r role) {
 	}
 }
 
-// numbered reports eight digits that are the number of something: 批号20220614.
+// numbered reports eight digits that are the number of something, 批号20220614, and the
+// first instant of a year, which is how a year is written where the format wants an instant.
 func numbered(text string, d dateAt) bool {
+	if d.m == 1 && d.d == 1 && (strings.HasPrefix(text[d.end:], "T00:00:00") || strings.HasPrefix(text[d.end:], "000000")) {
+		return true
+	}
 	if d.end-d.start != 8 {
 		return false
 	}

@@ -165,13 +165,21 @@ func (c *Compiled) number(v string, t Type) {
 		return '.'
 	}, tight), "0")
 	switch n := utf8.RuneCountInString(tight); {
-	case n < 4, n == 4 && digits == 4, digits < 3 && t == RecordNo:
+	case n < 4, n < 6 && digits == n, digits < 3 && t == RecordNo:
 		return
-	case n == 5 && digits == 5: // such as 12345: it must stand alone, not be part of a model or lot
+	case digits == n && t == RecordNo && isTime(tight):
+		return // the time of the order, which other fields hold as well
+	case n == 6 && digits == n: // such as 123456: it must stand alone, not be part of a model or lot
 		c.insert(pattern{runes: tighten(v), typ: t, bounded: true, alone: true})
 	default:
 		c.put(v, t, n < 9, false)
 	}
+}
+
+// isTime reports twelve or fourteen digits that are a date and a time.
+func isTime(digits string) bool {
+	return (len(digits) == 12 || len(digits) == 14) &&
+		(day{atoi(digits[:4]), atoi(digits[4:6]), atoi(digits[6:8])}).valid() && atoi(digits[8:10]) < 24 && atoi(digits[10:12]) < 60
 }
 
 // squeeze is the text of a view without separators.

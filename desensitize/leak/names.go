@@ -210,7 +210,7 @@ var sounds sync.Map
 func (c *Compiled) latin(v string) {
 	var parts []string
 	for _, p := range strings.FieldsFunc(v, func(r rune) bool { return separates(r) && r != '\'' && r != '-' }) {
-		if !prefixes[strings.ToLower(strings.Trim(p, "."))] {
+		if low := strings.ToLower(p); !prefixes[low] && !noName[low] && strings.IndexFunc(low, isLatin) >= 0 {
 			parts = append(parts, p)
 		}
 	}

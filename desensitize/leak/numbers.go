@@ -25,7 +25,7 @@ func (v *view) numberAt(i int) number {
 			break
 		}
 		if at > i && !u.joined {
-			if gap := v.text[v.tight[at-1].end:u.start]; len(gap) > 3 || strings.ContainsAny(gap, "\n\r\t,;") {
+			if gap := v.text[v.tight[at-1].end:u.start]; len(gap) > 3 || strings.ContainsAny(gap, "\n\r\t,;^&|") {
 				break
 			}
 			n.groups = append(n.groups, group)
