@@ -82,6 +82,9 @@ func (s *scan) eponym(end int) bool {
 }
 
 func (s *scan) known(from, to int, t Type) {
+	if from < 0 || from >= to {
+		return
+	}
 	s.out = append(s.out, found{from: from, to: to, typ: t, score: 1, known: true})
 	if t == Address || t == Hospital || t == Employer {
 		return // may be a part of a longer one
@@ -190,6 +193,8 @@ func (e *Engine) compile(k *Known) *knowledge {
 	}
 	return c.k
 }
+
+var titleList = strings.Fields(titles)
 
 // compiler collects the forms of known values.
 type compiler struct {

@@ -45,7 +45,7 @@ func (c *compiler) name(w string) {
 
 // called enters the forms in which a person is called by the surname.
 func (c *compiler) called(family string, n int) {
-	for _, t := range strings.Fields(titles) {
+	for _, t := range titleList {
 		if len([]rune(t)) > 1 {
 			c.add(family+t, 0, n, Name, false)
 		}

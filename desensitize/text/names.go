@@ -40,6 +40,11 @@ func (t *trie) addNames() {
 // chineseNames goes through the words that announce or follow names, then through the places
 // where a surname stands.
 func (s *scan) chineseNames() {
+	for _, f := range s.out {
+		if f.known && f.typ == Name {
+			s.list(f.to)
+		}
+	}
 	for i, r := range s.v.r {
 		if r == '·' {
 			s.dottedName(i)
@@ -156,9 +161,23 @@ func (s *scan) cuedName(h hit) {
 	if s.reach[h.from] > int32(h.to) || !v.is(at, surname|compoundHead) || s.taken[at] != "" {
 		return
 	}
-	if end, score := s.bestName(at, base); score >= enoughForName {
+	end, score := s.bestName(at, base)
+	if field := s.fieldName(at); field > at && field-at <= 3 && base >= 2 && s.likelyGiven(at+1, field) {
+		end, score = field, score+1.2 // nothing but a name up to the next mark
+	}
+	if score >= enoughForName {
 		s.name(at, end, score)
 	}
+}
+
+// likelyGiven tells whether all characters are such as given names have.
+func (s *scan) likelyGiven(from, to int) bool {
+	for i := from; i < to; i++ {
+		if !s.v.is(i, often|seldom|uncommon) {
+			return false
+		}
+	}
+	return true
 }
 
 // plainName looks for a name that nothing announces.
@@ -417,15 +436,29 @@ func (s *scan) lexical(i, given, to int) (sum float32) {
 
 // name claims a name, remembers it, and goes on with those that are listed after it.
 func (s *scan) name(from, to int, score float32) {
-	for range 20 {
-		if score >= strongName && len(s.names) < mostNames {
-			n := s.v.text(from, to)
-			s.names[n] = max(s.names[n], score)
-		}
-		if s.v.at(to) == '之' && (s.v.at(to+1) == '子' || s.v.at(to+1) == '女') {
-			to += 2
-		}
-		s.claim(from, to, Name, min(0.5+score/16, 0.99))
+	s.list(s.oneName(from, to, score))
+}
+
+// oneName claims a name with 之子 or 之女 behind it and returns its end.
+func (s *scan) oneName(from, to int, score float32) int {
+	if score >= strongName && len(s.names) < mostNames {
+		n := s.v.text(from, to)
+		s.names[n] = max(s.names[n], score)
+	}
+	if s.v.at(to) == '之' && (s.v.at(to+1) == '子' || s.v.at(to+1) == '女') {
+		to += 2
+	}
+	s.claim(from, to, Name, min(0.5+score/16, 0.99))
+	return to
+}
+
+// longestList bounds the names that are read one after the other.
+const longestList = 20
+
+// list goes on behind a name that ends at to: with those listed after it, and with its Latin
+// form in brackets.
+func (s *scan) list(to int) {
+	for range longestList {
 		base := float32(0)
 		switch s.v.at(to) {
 		case '、', '/':
@@ -435,12 +468,14 @@ func (s *scan) name(from, to int, score float32) {
 		case '(':
 			s.romanised(to + 1)
 		}
-		from = to + 1
+		from := to + 1
 		if base == 0 || !s.v.is(from, surname|compoundHead) || s.taken[from] != "" {
 			return
 		}
-		if to, score = s.bestName(from, base); score < enoughForName {
+		end, score := s.bestName(from, base)
+		if score < enoughForName {
 			return
 		}
+		to = s.oneName(from, end, score)
 	}
 }

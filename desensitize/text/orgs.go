@@ -149,9 +149,17 @@ func (s *scan) wordBreak(from, i int) bool {
 		return false
 	}
 	for j := max(0, from-6); j < from-1; j++ {
-		if int(s.wordEnd[j]) == from && breaking[s.v.text(j, from)] {
+		if int(s.wordEnd[j]) != from {
+			continue
+		}
+		if breaking[s.v.text(j, from)] {
 			return true
 		}
+		if to, _ := s.match(s.v, j, orgName|province|city|county|placeNoun); to >= from || s.v.at(from-1) == '族' {
+			return false
+		}
+		to, _ := s.match(s.v, from-1, placeNoun)
+		return to != from
 	}
 	return false
 }

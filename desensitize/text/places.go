@@ -24,7 +24,7 @@ var numbered = strings.Fields(numberedParts)
 
 // stopsPlace are characters that do not stand inside the name of a place.
 func stopsPlace(r rune) bool {
-	return strings.ContainsRune("在于因的是了被并及与患诉曾时住男女至到从我你他她您们为将由入往赴离把给让向说做行已去自找独返", r)
+	return strings.ContainsRune("在于因的是了被并及与患诉住男女至到从我你他她您们为将由入往赴离把给让说做行已去自找独返", r)
 }
 
 // places claims addresses: behind their labels, from known divisions on, and streets with a

@@ -9,6 +9,7 @@ import (
 // that overlaps it what is left over. Nothing that was claimed stays uncovered.
 func (s *scan) resolve() []Span {
 	s.retype()
+	s.widen()
 	slices.SortStableFunc(s.out, func(a, b found) int {
 		return cmp.Or(-cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.to-a.from, b.to-b.from), cmp.Compare(a.from, b.from))
 	})
@@ -45,6 +46,33 @@ func (s *scan) retype() {
 		}
 		if g, ok := labels[f.from]; ok && g.to >= f.to {
 			s.out[i].typ = g.typ
+		}
+	}
+}
+
+// widen lets a known place or institution go with the longer one that it is a part of.
+func (s *scan) widen() {
+	cover := s.wordEnd[:0]
+	cover = slices.Grow(cover, s.v.len()+1)[:s.v.len()+1]
+	clear(cover)
+	broad := func(t Type) bool { return t == Address || t == Hospital || t == Employer }
+	for n, f := range s.out {
+		if f.known || !broad(f.typ) {
+			continue
+		}
+		for i := f.from; i < f.to; i++ {
+			if c := cover[i]; c == 0 || s.out[c-1].to-s.out[c-1].from < f.to-f.from {
+				cover[i] = int32(n + 1)
+			}
+		}
+	}
+	for n, f := range s.out {
+		if !f.known || !broad(f.typ) {
+			continue
+		}
+		if c := int(cover[f.from]) - 1; c >= 0 && s.out[c].to >= f.to && s.out[c].to-s.out[c].from > f.to-f.from {
+			s.out[c].known = true
+			s.out[n].from = s.out[n].to
 		}
 	}
 }

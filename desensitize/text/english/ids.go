@@ -458,7 +458,7 @@ func (e *pass) longNumber(i int) bool {
 	}
 	glued := longest >= 6 && (e.separated(i-1, "-") && e.kind(i-2) == wordToken && e.upperEnd(i-2) || // MRN-2468135
 		e.kind(i) == mixedToken && size >= 8)
-	if longest < least && !glued || e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "code") || e.is(i-1, '.') && e.touches(i) {
+	if longest < least && !glued || e.coded(i) || e.is(i-1, '.') && e.touches(i) {
 		return false
 	}
 	e.takeID(i, OtherID)
@@ -477,11 +477,16 @@ func (e *pass) hashed(i int) bool {
 // dashed reads three groups of digits with hyphens that have seven digits or more: 105-65-505.
 func (e *pass) dashed(i int) bool {
 	a, b, c := e.digits(i), e.digits(i+2), e.digits(i+4)
-	if a*b*c == 0 || a+b+c < 7 || !e.separated(i+1, "-") || !e.separated(i+3, "-") {
+	if e.coded(i) || a*b*c == 0 || a+b+c < 7 || !e.separated(i+1, "-") || !e.separated(i+3, "-") {
 		return false
 	}
 	e.takeID(i, OtherID)
 	return true
+}
+
+// coded says that a code of a terminology or of a product stands at a token.
+func (e *pass) coded(i int) bool {
+	return e.lower(i-1, "snomed", "sctid", "loinc", "rxnorm", "ndc", "gtin", "code")
 }
 
 // longestRun is the number of digits in a row in a token.
