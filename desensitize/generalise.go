@@ -35,16 +35,22 @@ func (s *Session) days(rule *Rule) int {
 	if days == 0 {
 		days = s.job.cfg.Policy.ShiftDays
 	}
-	by, ok := s.shifts[days]
+	key := shiftKey{string(s.subject), days}
+	by, ok := s.shifts[key]
 	if !ok {
 		by = s.job.cfg.Project.Shift(s.subject, days)
 		if s.shifts == nil {
-			s.shifts = map[int]int{}
+			s.shifts = map[shiftKey]int{}
 		}
-		s.shifts[days] = by
+		if len(s.shifts) < maxShifts {
+			s.shifts[key] = by
+		}
 	}
 	return by
 }
+
+// maxShifts bounds the patients of one record whose shifts are remembered.
+const maxShifts = 1024
 
 // generalise makes a value coarser; ok is false where it cannot be read.
 func (s *Session) generalise(rule *Rule, v Value) (string, bool) {

@@ -156,6 +156,18 @@ func (p *Project) Pseudonym(t Type, value string) string {
 	return pseudonymText.EncodeToString(d[:16])
 }
 
+// PseudonymBits returns the 128 bits of a whole pseudonym without a prefix; of anything else
+// they are of no use.
+func PseudonymBits(pseudonym string) (bits [16]byte) {
+	var room [2 * 16]byte
+	if len(pseudonym) == pseudonymChars {
+		if n, err := pseudonymText.Decode(room[:], []byte(pseudonym)); err == nil {
+			copy(bits[:], room[:n])
+		}
+	}
+	return bits
+}
+
 // SubjectPseudonym returns the pseudonym of a patient whom subject names.
 func (p *Project) SubjectPseudonym(subject []byte) string {
 	d := p.Digest("subject", string(subject))

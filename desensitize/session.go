@@ -96,7 +96,7 @@ type Session struct {
 	subject []byte
 	known   Known
 	report  *Report
-	shifts  map[int]int
+	shifts  map[shiftKey]int
 	replace TextReplacer
 	needles *needles
 	err     error
@@ -348,12 +348,18 @@ func (s *Session) Attachment(path, mediaType string, data []byte) (Content, erro
 // Count counts a change that a walker made itself, under the name of its rule.
 func (s *Session) Count(c Change) { s.report.Add(c) }
 
+// shiftKey is a patient and the bound of a shift in days.
+type shiftKey struct {
+	subject string
+	days    int
+}
+
 // Under sets the patient for a part of a record that is about somebody else, and returns what
 // puts the one before back.
 func (s *Session) Under(subject []byte) (back func()) {
-	was, shifts := s.subject, s.shifts
-	s.subject, s.shifts = subject, nil
-	return func() { s.subject, s.shifts = was, shifts }
+	was := s.subject
+	s.subject = subject
+	return func() { s.subject = was }
 }
 
 // LocalSubject names a patient by a number of a record, for Under.

@@ -117,7 +117,7 @@ func NewCustom(job *desensitize.Job, cfg CustomConfig) (*Walker, []*RuleError) {
 	}
 	m := mode{def: cfg.Default}
 	for _, l := range cfg.Labels {
-		m.labels = append(m.labels, label{l.System, l.Code, l.Display, l.Methods})
+		m.labels = append(m.labels, newLabel(l.System, l.Code, l.Display, l.Methods...))
 	}
 	return &Walker{job: job, m: newMachine(rules), mode: m}, nil
 }

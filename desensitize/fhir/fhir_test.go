@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,24 @@ func TestReferencesAgree(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(single), `"reference":"Patient/`+patient+`"`)
 	require.Contains(t, string(single), `"effectiveDateTime":"`+entries[2].At("resource", "period", "start").Str()+`"`)
+}
+
+// TestOnePatient: a patient whom a Bundle names by a URN and by an id is one, and so are the
+// days by which everything about them moves.
+func TestOnePatient(t *testing.T) {
+	in := `{"resourceType":"Bundle","type":"collection","entry":[
+		{"fullUrl":"urn:uuid:04121321-4af5-424c-a0e1-ed3aab1c349d","resource":{"resourceType":"Patient","id":"x","identifier":[{"value":"77"}],"deceasedDateTime":"2024-05-10"}},
+		{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"urn:uuid:04121321-4af5-424c-a0e1-ed3aab1c349d"},"effectiveDateTime":"2024-05-10"}},
+		{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/x"},"effectiveDateTime":"2024-05-10"}}]}`
+	for _, subject := range [][]byte{nil, []byte("subject")} {
+		out, err := newWalker(t, "gbt39725-agreement").Record(context.Background(), []byte(in), subject, nil, &desensitize.Report{})
+		require.NoError(t, err)
+		dates := regexp.MustCompile(`"20\d\d-\d\d-\d\d"`).FindAllString(string(out), -1)
+		require.Len(t, dates, 3)
+		require.Equal(t, dates[0], dates[1])
+		require.Equal(t, dates[0], dates[2])
+		require.NotContains(t, dates, `"2024-05-10"`)
+	}
 }
 
 // rules makes a walker of rules for FHIR.

@@ -13,7 +13,17 @@ import (
 // label is a code of meta.security for methods that were used.
 type label struct {
 	system, code, display string
-	methods               []desensitize.Method
+	methods               methods
+	json                  []byte
+}
+
+func newLabel(system, code, display string, of ...desensitize.Method) label {
+	l := label{system: system, code: code, display: display}
+	for _, m := range of {
+		l.methods |= bitOf(m)
+	}
+	l.json = l.append(nil)
+	return l
 }
 
 func (l label) append(dst []byte) []byte {
@@ -30,11 +40,11 @@ const observationValue = "http://terminology.hl7.org/CodeSystem/v3-ObservationVa
 // labels of the security alteration integrity codes (HL7 v3 ObservationValue,
 // _SecurityAlterationIntegrityObservationValue).
 var labels = []label{
-	{observationValue, "REDACTED", "redacted", []desensitize.Method{desensitize.Redact, desensitize.Scrub}},
-	{observationValue, "PSEUDED", "pseudonymized", []desensitize.Method{desensitize.Pseudonymise, desensitize.Substitute}},
-	{observationValue, "ABSTRED", "abstracted", []desensitize.Method{desensitize.Generalise, desensitize.Perturb, desensitize.DateShift}},
-	{observationValue, "MASKED", "masked", []desensitize.Method{desensitize.Mask, desensitize.Encrypt}},
-	{observationValue, "CRYTOHASH", "cryptographic hash function", []desensitize.Method{desensitize.CryptoHash}},
+	newLabel(observationValue, "REDACTED", "redacted", desensitize.Redact, desensitize.Scrub),
+	newLabel(observationValue, "PSEUDED", "pseudonymized", desensitize.Pseudonymise, desensitize.Substitute),
+	newLabel(observationValue, "ABSTRED", "abstracted", desensitize.Generalise, desensitize.Perturb, desensitize.DateShift),
+	newLabel(observationValue, "MASKED", "masked", desensitize.Mask, desensitize.Encrypt),
+	newLabel(observationValue, "CRYTOHASH", "cryptographic hash function", desensitize.CryptoHash),
 }
 
 // finish writes what stands last in an object. own reports that the object holds its
@@ -176,19 +186,20 @@ func (w *walk) inner(e *edge, mask uint64, n *fhir.Node, eff int32, contained bo
 
 // resource writes a resource. Rules start afresh in it.
 func (w *walk) resource(e *edge, n *fhir.Node, contained bool) (bool, error) {
-	r := &resource{item: path.Item{Node: n, Type: e.elem.Type}, contained: contained, done: map[desensitize.Method]bool{}}
+	r := &resource{item: path.Item{Node: n, Type: e.elem.Type}, contained: contained}
 	if contained {
 		r.locals = w.here().locals
-	} else {
+	} else if n.Get("contained") != nil {
 		r.locals = map[string]bool{}
 	}
-	trail, replacing := w.trail, w.replacing
-	w.trail, w.replacing = []string{e.elem.Type.Name}, -1
+	trail, replacing, base := w.trail, w.replacing, w.base
+	w.base = len(trail)
+	w.trail, w.replacing = append(trail, e.elem.Type.Name), -1
 	w.inside = append(w.inside, r)
 	back := w.people.enter(w.session, n)
 	defer func() {
 		back()
-		w.trail, w.replacing = trail, replacing
+		w.trail, w.replacing, w.base = trail, replacing, base
 		w.inside = w.inside[:len(w.inside)-1]
 	}()
 	eff, mask, err := w.choose(e, n, none)
@@ -207,10 +218,11 @@ func (w *walk) resource(e *edge, n *fhir.Node, contained bool) (bool, error) {
 // finishMeta writes meta with what was done.
 func (o *object) finishMeta() error {
 	w := o.w
-	var add []label
-	if !w.here().contained && w.here().item.Node == o.node {
+	var room [8]label
+	add := room[:0]
+	if r := w.here(); !r.contained && r.item.Node == o.node {
 		for _, l := range w.mode.labels {
-			if slices.ContainsFunc(l.methods, func(m desensitize.Method) bool { return w.here().done[m] }) {
+			if r.done&l.methods != 0 {
 				add = append(add, l)
 			}
 		}
@@ -259,7 +271,7 @@ func (o *object) security(add []label) error {
 	mark, was, any := len(w.out), o.any, false
 	o.key(e.key)
 	w.out = append(w.out, '[')
-	have := map[string]bool{}
+	var have map[string]bool
 	w.trail = append(w.trail, "security")
 	for _, n := range o.node.Get("security").List() {
 		at := len(w.out)
@@ -275,6 +287,9 @@ func (o *object) security(add []label) error {
 			continue
 		}
 		any = true
+		if have == nil {
+			have = map[string]bool{}
+		}
 		have[n.Get("code").Str()] = true
 	}
 	w.trail = w.trail[:len(w.trail)-1]
@@ -286,7 +301,7 @@ func (o *object) security(add []label) error {
 			w.out = append(w.out, ',')
 		}
 		any = true
-		w.out = l.append(w.out)
+		w.out = append(w.out, l.json...)
 	}
 	w.out = append(w.out, ']')
 	if !any {

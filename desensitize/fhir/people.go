@@ -12,6 +12,8 @@ type people struct {
 	main    string            // reference of the patient whom the caller's subject names
 	given   bool              // the caller named the patient
 	numbers map[string]string // first number of a patient by reference, from a Bundle
+	known   map[string][]byte // subjects by reference
+	alias   map[string]string // full URL of a patient → Patient/id
 	home    string            // base of the first full URL; the ids of other servers are others
 }
 
@@ -32,6 +34,9 @@ func findPeople(root *fhir.Node, given bool) people {
 		if r.Get("resourceType").Str() != "Patient" {
 			continue
 		}
+		if full := plainReference(e.Get("fullUrl").Str()); full != "" && full != ref {
+			p.call(full, ref)
+		}
 		number := r.At("identifier", "value").Str()
 		for _, ref := range []string{ref, plainReference(e.Get("fullUrl").Str())} {
 			if ref != "" && number != "" {
@@ -40,6 +45,28 @@ func findPeople(root *fhir.Node, given bool) people {
 		}
 	}
 	return p
+}
+
+// call makes one patient of the two ways in which a Bundle names it.
+func (p *people) call(full, ref string) {
+	if ref == "" {
+		return
+	}
+	if p.alias == nil {
+		p.alias = map[string]string{}
+	}
+	p.alias[full] = ref
+	if p.main == full {
+		p.main = ref
+	}
+}
+
+// one returns the one reference of a patient.
+func (p *people) one(ref string) string {
+	if of, ok := p.alias[ref]; ok {
+		return of
+	}
+	return ref
 }
 
 // patientOf returns the reference of the patient whom a resource is about, "" if nobody.
@@ -81,7 +108,7 @@ func baseOf(ref string) string {
 // enter makes the patient of a resource the subject; the function returned undoes it.
 // Resources about nobody leave it as it is.
 func (p *people) enter(s *desensitize.Session, n *fhir.Node) func() {
-	ref := patientOf(n)
+	ref := p.one(patientOf(n))
 	if ref == "" {
 		if s.Subject() == nil && p.main != "" { // of a Bundle
 			return s.Under(p.subject(p.main))
@@ -95,6 +122,21 @@ func (p *people) enter(s *desensitize.Session, n *fhir.Node) func() {
 }
 
 func (p *people) subject(ref string) []byte {
+	s, ok := p.known[ref]
+	if !ok {
+		s = p.name(ref)
+		if p.known == nil {
+			p.known = map[string][]byte{}
+		}
+		if len(p.known) < maxLinks {
+			p.known[ref] = s
+		}
+	}
+	return s
+}
+
+// name names the subject of a reference.
+func (p *people) name(ref string) []byte {
 	if number := p.numbers[ref]; number != "" {
 		return desensitize.LocalSubject(number)
 	}

@@ -202,7 +202,7 @@ func (o *object) one(e *edge, n *fhir.Node) (bool, error) {
 
 // refers notes a reference to a contained resource.
 func (w *walk) refers(e *edge, text string) {
-	if e.what == desensitize.Reference && strings.HasPrefix(text, "#") && e.elem.Name == "reference" {
+	if e.what == desensitize.Reference && strings.HasPrefix(text, "#") && e.elem.Name == "reference" && w.here().locals != nil {
 		w.here().locals[text[1:]] = true
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/emmansun/gmsm/sm3"
-
 	"github.com/emrbridge/emrbridge/adapters/fhir"
 	"github.com/emrbridge/emrbridge/adapters/fhir/schema"
 	"github.com/emrbridge/emrbridge/desensitize"
@@ -75,7 +73,7 @@ func rewrite(text, home string, pseudonym func(kind, id string) string) string {
 
 // asUUID makes a UUID of version 8 (RFC 9562 §5.8) of a pseudonym.
 func asUUID(pseudonym string) string {
-	u := sm3.Sum([]byte(pseudonym))
+	u := desensitize.PseudonymBits(pseudonym)
 	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80
 	h := hex.EncodeToString(u[:16])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

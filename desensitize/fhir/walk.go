@@ -25,7 +25,8 @@ type walk struct {
 	session *desensitize.Session
 	src     []byte
 	out     []byte
-	trail   []string          // names from the resource down to the value
+	trail   []string          // names down to the value
+	base    int               // where in trail the resource at hand begins
 	paths   map[string]string // paths that were written before
 	buf     []byte
 	inside  []*resource
@@ -48,11 +49,41 @@ type mode struct {
 	labels []label
 }
 
+// methods is a set of methods.
+type methods uint16
+
+// bitOf returns the bit of a method that changes values, 0 for others.
+func bitOf(m desensitize.Method) methods {
+	switch m {
+	case desensitize.Redact:
+		return 1
+	case desensitize.Scrub:
+		return 2
+	case desensitize.Pseudonymise:
+		return 4
+	case desensitize.Substitute:
+		return 8
+	case desensitize.Generalise:
+		return 16
+	case desensitize.Perturb:
+		return 32
+	case desensitize.DateShift:
+		return 64
+	case desensitize.Mask:
+		return 128
+	case desensitize.Encrypt:
+		return 256
+	case desensitize.CryptoHash:
+		return 512
+	}
+	return 0
+}
+
 // resource is a resource that is being walked.
 type resource struct {
 	item      path.Item
 	contained bool
-	done      map[desensitize.Method]bool
+	done      methods
 	locals    map[string]bool // "#id" that anything in it refers to
 }
 
@@ -74,7 +105,7 @@ func (w *walk) alive() error {
 // path returns the path of the value at hand.
 func (w *walk) path() string {
 	w.buf = w.buf[:0]
-	for i, name := range w.trail {
+	for i, name := range w.trail[w.base:] {
 		if i > 0 {
 			w.buf = append(w.buf, '.')
 		}
@@ -92,11 +123,10 @@ func (w *walk) here() *resource { return w.inside[len(w.inside)-1] }
 
 // did notes that a method was used in the resource at hand and in those around it.
 func (w *walk) did(m desensitize.Method) {
-	if m == desensitize.Keep || m == "" {
-		return
-	}
-	for _, r := range w.inside {
-		r.done[m] = true
+	if bit := bitOf(m); bit != 0 {
+		for _, r := range w.inside {
+			r.done |= bit
+		}
 	}
 }
 
