@@ -98,9 +98,9 @@ func (r *run) coded(n *safexml.Node, s sort, rule *compiled) {
 	}
 	system := n.Attr("codeSystem")
 	code := n.Attr("code")
-	okCode := guard.Token(r.people, code) || guard.Code(r.people, guard.TerminologyOf(system), code)
-	if !okCode && code != "" {
-		code, okCode = r.clean(s, rule, code)
+	okCode := true
+	if !guard.CodeStays(r.people, guard.TerminologyOf(system), code) && code != "" {
+		code, okCode = r.foreign(s, rule, code)
 	}
 	add("code", code, okCode)
 	add("codeSystem", system, guard.OID(r.people, system))
@@ -114,6 +114,16 @@ func (r *run) coded(n *safexml.Node, s sort, rule *compiled) {
 		content, _ = r.clean(s, rule, n.Trimmed())
 	}
 	r.parts(n, extra, content, rule)
+}
+
+// foreign is what becomes of a code that may be a number of somebody: a pseudonym, or what is
+// left of it as text.
+func (r *run) foreign(s sort, rule *compiled, code string) (string, bool) {
+	if guard.CodeLike(code) {
+		r.note(s, ruleOf(rule), desensitize.Pseudonymise)
+		return r.w.job.Project().Pseudonym(desensitize.OtherID, code), true
+	}
+	return r.clean(s, rule, code)
 }
 
 // recoded writes a code that a rule changes, without the texts that would say what the code

@@ -1,6 +1,9 @@
 package guard
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Terminology is what is known of a code system: how long its numbers get.
 type Terminology uint8
@@ -40,6 +43,11 @@ func TerminologyOf[T Bytes](system T) Terminology {
 	s := strings.ToUpper(string(system))
 	if t, ok := terminologies[s]; ok {
 		return t
+	}
+	for _, begin := range []string{"ICD", "GB", "WS", "CV0"} { // national standards and their tables
+		if strings.HasPrefix(s, begin) {
+			return Plain
+		}
 	}
 	if strings.HasPrefix(s, "HL7") && len(s) <= 8 || strings.HasPrefix(s, nationalRoot+"2.") || strings.HasPrefix(s, "2.16.840.1.113883.5.") {
 		return Plain
@@ -116,4 +124,35 @@ func verhoeff(s string) bool {
 		c = dihedral[c][permutation[i%8][d-'0']]
 	}
 	return c == 0
+}
+
+// MaxCodeDigits is the number of digits up to which a code of no known terminology stays:
+// longer ones may be somebody's number in the wrong place.
+const MaxCodeDigits = 4
+
+// codeShapes are codes that tell their terminology by their form: ICD-10 with the extensions
+// of the Chinese national edition (I10.x00x002), LOINC, data elements of WS 363.
+var codeShapes = regexp.MustCompile(`^(?:[A-Z][0-9]{2}(?:\.[0-9xX]{1,4}[A-Z]?(?:x[0-9]{2,3})?)?[+*]?|[0-9]{1,5}-[0-9]|DE[0-9]{2}\.[0-9]{2}\.[0-9]{3}\.[0-9]{2})$`)
+
+// CodeStays reports a code that may stay: one of the terminology t, one whose form tells its
+// terminology, or a token with few digits.
+func CodeStays[T Bytes](p People, t Terminology, code T) bool {
+	switch {
+	case Code(p, t, code), Token(p, code) && Digits(code) <= MaxCodeDigits:
+		return true
+	case len(code) > MaxToken || Names(p, code):
+		return false
+	}
+	return codeShapes.MatchString(string(code))
+}
+
+// CodeLike reports a code that may not stay but that a pseudonym can stand for: what is the
+// same code remains the same code.
+func CodeLike[T Bytes](code T) bool {
+	for i := range len(code) {
+		if code[i] <= ' ' || code[i] >= 0x7f {
+			return false
+		}
+	}
+	return len(code) <= 2*MaxToken && Digits(code) > MaxCodeDigits
 }

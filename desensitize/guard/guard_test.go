@@ -45,6 +45,19 @@ func TestCode(t *testing.T) {
 	}
 }
 
+func TestCodeStays(t *testing.T) {
+	p := people()
+	for _, s := range []string{"I10.x00x002", "I21.000", "C50", "M80.0", "718-7", "11506-3", "DE04.01.119.00", "M", "AL", "CBC", "LAB-12"} {
+		require.True(t, guard.CodeStays(p, guard.Unknown, s), s)
+	}
+	for _, s := range []string{"D337963", "00458812", "123456", "13812345678", "ZHANG", "I21-A00458"} {
+		require.False(t, guard.CodeStays(p, guard.Unknown, s), s)
+	}
+	require.True(t, guard.CodeLike("D337963"))
+	require.False(t, guard.CodeLike("two words 12345"))
+	require.False(t, guard.CodeLike("张三12345"))
+}
+
 func TestOID(t *testing.T) {
 	p := people()
 	require.True(t, guard.OID(p, "2.16.156.10011.1.3"))

@@ -53,14 +53,25 @@ func (r *run) guard(n *node, raw []byte, rule *desensitize.Rule, m desensitize.M
 		r.note(n, rule, desensitize.Redact)
 		return
 	case codeLeaf, numberLeaf, dateLeaf, clockLeaf, orderLeaf, checkLeaf, universal, composite:
-		raw = r.first(raw)
-		if !r.fits(n.leaf, raw) {
-			r.scrubLeaf(n, raw, rule, m)
+		if raw = r.first(raw); !r.fits(n.leaf, raw) {
+			r.misfit(n, raw, rule, m)
 			return
 		}
 	}
 	r.note(n, rule, desensitize.Keep)
 	r.out = append(r.out, raw...)
+}
+
+// misfit writes a value that is not what its type says: a code that may be a number of
+// somebody becomes a pseudonym, anything else is text.
+func (r *run) misfit(n *node, raw []byte, rule *desensitize.Rule, m desensitize.Method) {
+	text := r.plain(raw)
+	if n.leaf != codeLeaf || !guard.CodeLike(text) {
+		r.scrubLeaf(n, raw, rule, m)
+		return
+	}
+	r.note(n, rule, desensitize.Pseudonymise)
+	r.appendEscaped(r.w.job.Project().Pseudonym(desensitize.OtherID, text))
 }
 
 // first returns what stands before the first separator of smaller parts: a value of a simple
@@ -88,7 +99,7 @@ func (r *run) fits(l leaf, raw []byte) bool {
 	case numberLeaf:
 		return guard.Number(r.people, raw)
 	case codeLeaf:
-		return guard.Token(r.people, raw) || guard.Code(r.people, r.terminology, raw)
+		return guard.CodeStays(r.people, r.terminology, raw)
 	case universal:
 		return guard.OID(r.people, raw) || guard.Token(r.people, raw)
 	}
