@@ -30,11 +30,13 @@ func Deid(ctx context.Context, r *Results, o Options) error {
 	engine := text.New(text.Options{})
 	find := deidtest.Text(engine)
 	for _, language := range deidtest.Languages {
-		fmt.Fprintf(o.Progress, "%d synthetic notes (%s)\n", deidNotes, language)
-		score, _ := deidtest.Measure(language, deidSeed, deidNotes, find)
-		r.addScore(language, score)
-		if err := ctx.Err(); err != nil {
-			return err
+		for _, set := range deidtest.Sets {
+			fmt.Fprintf(o.Progress, "%d synthetic notes (%s, %s)\n", deidNotes, language, set)
+			score, _ := deidtest.Measure(set, language, deidSeed, deidNotes, find)
+			r.addScore(language, set, score)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
 	}
 	return deidSpeeds(ctx, r, o, engine)
@@ -43,10 +45,16 @@ func Deid(ctx context.Context, r *Results, o Options) error {
 // minIdentifiers is how many of a type there must be for a figure of its own.
 const minIdentifiers = 20
 
-func (r *Results) addScore(language string, s *deidtest.Score) {
+// addScore adds the figures of all types together, and for the open notes, which hold all
+// types, those of each.
+func (r *Results) addScore(language string, set deidtest.Set, s *deidtest.Score) {
+	group := deidGroup + ", " + language
+	if set != deidtest.Open {
+		group += ", " + set.String()
+	}
 	add := func(name string, share deidtest.Share) {
 		low, high := share.Wilson()
-		r.Figures = append(r.Figures, Figure{Group: deidGroup + ", " + language, Name: name, Value: 100 * share.Value(), Unit: "%",
+		r.Figures = append(r.Figures, Figure{Group: group, Name: name, Value: 100 * share.Value(), Unit: "%",
 			Low: 100 * low, High: 100 * high, Anchor: fmt.Sprintf("%d of %d; %.2f–%.2f %%", share.Hits, share.Of, 100*low, 100*high)})
 	}
 	add("identifiers removed", s.All.Recall)
@@ -57,6 +65,9 @@ func (r *Results) addScore(language string, s *deidtest.Score) {
 	add("notes with any leak", s.Leaky)
 	add("clinical terms damaged", s.Damage)
 	for _, t := range s.Sorted() {
+		if set != deidtest.Open {
+			break
+		}
 		if one := s.Types[t]; one.Recall.Of >= minIdentifiers {
 			add(recallOf+string(t), one.Recall)
 			add(precisionOf+string(t), one.Precision)

@@ -24,11 +24,12 @@ func TestAccuracyHolds(t *testing.T) {
 	}{
 		{deidtest.Open, "zh", 0.97, 0.99, 0.01}, {deidtest.Open, "en", 0.99, 0.99, 0.01},
 		{deidtest.Held, "zh", 0.92, 0.90, 0.01}, {deidtest.Held, "en", 0.985, 0.99, 0.01},
+		{deidtest.Fresh, "zh", 0.93, 0.95, 0.1}, {deidtest.Fresh, "en", 0.93, 0.97, 0.1},
 	} {
 		t.Run(string(c.set)+c.language, func(t *testing.T) {
 			score, misses := deidtest.Measure(c.set, c.language, 11, 400, find)
 			ok := score.All.Recall.Value() >= c.removed && score.All.CharPrecision.Value() >= c.precision && score.Damage.Value() <= c.damage
-			if !ok {
+			if !ok && c.set != deidtest.Fresh { // what is missed in those is not to be looked at
 				for _, m := range misses[:min(40, len(misses))] {
 					before, what, after := m.Text()
 					t.Logf("%s %s wrong=%v %s: %q【%s】%q", m.Note.ID, m.Note.Noise, m.Wrong, m.Span.Type, before, what, after)
