@@ -93,12 +93,13 @@ func init() {
 		"doctor2call": func(s *scene, _ []int) {
 			s.title(s.doctors[1], pick(s.rng, []string{"Dr.", "Dr", "Doctor", "Prof."}))
 		},
-		"initialled": func(s *scene, _ []int) { s.put(s.doctors[0].initial()+" "+s.doctors[0].family, gold, Name) },
-		"city":       func(s *scene, _ []int) { s.put(s.home.city, gold, Address) },
-		"state":      func(s *scene, _ []int) { s.put(s.home.province, neutral, "") },
-		"ward":       func(s *scene, _ []int) { s.put(s.ward, gold, Ward) },
-		"bed":        func(s *scene, _ []int) { s.put(s.bed, gold, Bed) },
-		"zip":        func(s *scene, _ []int) { s.put(s.postcode, gold, Postcode) },
+		"initialled":   func(s *scene, _ []int) { s.put(s.doctors[0].initial()+" "+s.doctors[0].family, gold, Name) },
+		"city":         func(s *scene, _ []int) { s.put(s.home.city, gold, Address) },
+		"state":        func(s *scene, _ []int) { s.put(s.home.province, neutral, "") },
+		"ward":         func(s *scene, _ []int) { s.put(s.ward, gold, Ward) },
+		"bed":          func(s *scene, _ []int) { s.put(s.bed, gold, Bed) },
+		"doctorfamily": func(s *scene, _ []int) { s.put(s.doctors[0].family, gold, Name) },
+		"zip":          func(s *scene, _ []int) { s.put(s.postcode, gold, Postcode) },
 		"url": func(s *scene, _ []int) {
 			s.put(pick(s.rng, []string{"https://", "http://www.", "www."})+lower(s.hospital)+".example.org/p/"+s.rng.digits(5), gold, URL)
 		},

@@ -14,10 +14,11 @@ import (
 // set, at Known or Subject; never at the spans.
 type Finder func(*Note) []Found
 
-// Measure scores an engine over count notes of a language and returns what went wrong.
-func Measure(language string, seed uint64, count int, find Finder) (*Score, []Miss) {
+// Measure scores an engine over count notes of a language from a set and returns what went
+// wrong.
+func Measure(set Set, language string, seed uint64, count int, find Finder) (*Score, []Miss) {
 	s, misses := &Score{}, []Miss(nil)
-	for n := range Notes(language, seed, count) {
+	for n := range NotesFrom(set, language, seed, count) {
 		misses = append(misses, s.Add(n, find(n))...)
 	}
 	return s, misses
