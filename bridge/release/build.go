@@ -69,7 +69,12 @@ func (m *making) prepare(ctx context.Context) (err error) {
 	}
 	m.marker = fingerprint.NewMarker(fingerprint.NewKey(m.key, m.p.Institute))
 	m.shaper = newShaper(m.key, m.MSP, m.marker, m.p.Fields)
+	stats, err := m.Store.Stats(ctx)
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
 	s := m.s
+	s.Cutoff = stats.LastSequence
 	s.Policy, s.Digest = m.engine.Policy()
 	s.Held, s.Records, s.Subjects, s.Suppressed, s.Consenting = map[string]int{}, 0, 0, 0, 0
 	return nil

@@ -46,6 +46,8 @@ type Project struct {
 	// MinGroup is the smallest group that may leave; 0: that of the model.
 	MinGroup int
 	NotAfter int64 // Unix milliseconds
+	// Closed says why this hospital may not release to the project now, nil if it may.
+	Closed error
 	// NextRelease and NextNotice are the numbers that the ledger expects from this hospital.
 	NextRelease, NextNotice uint32
 }
@@ -90,7 +92,7 @@ type Receipt struct {
 // Ledger is what a release reads from the ledger and tells it. Implementations verify the
 // signatures of what they return.
 type Ledger interface {
-	// Project returns a project. ErrNotApproved: not, or no more, approved by this hospital.
+	// Project returns a project, also one that is closed or not approved.
 	Project(ctx context.Context, id string) (Project, error)
 	// Consents are the consents of a patient under one tag.
 	Consents(ctx context.Context, tag evidence.Tag) ([]policy.Consent, error)

@@ -2,7 +2,7 @@
 // project that is on the ledger and approved here, of patients who consent, de-identified,
 // gated, packaged, sealed to the institute and anchored.
 //
-//	planned    the number of the release and the last record that it may hold are on disk
+//	planned    the number of the release is on disk
 //	  │        consent of each patient · cohort criteria · de-identification · leak gate ·
 //	  │        risk gate with generalisation and suppression · package with its Merkle root
 //	built      the package and the list of its subjects (encrypted) are on disk

@@ -27,6 +27,9 @@ import (
 // ErrUnknownSubject reports a pseudonym that this hospital never released for a project.
 var ErrUnknownSubject = errors.New("release: this hospital released no such subject for the project")
 
+// errNobodyGone says that there is nothing to tell any more.
+var errNobodyGone = errors.New("release: all consents stand again")
+
 // subject is one line of the encrypted list of a release or notice.
 type subject struct {
 	Name  string         `json:"name"` // pseudonym
@@ -134,15 +137,20 @@ func (r *Releaser) Notify(ctx context.Context, project string) (*State, error) {
 		return nil, err
 	}
 	for _, s := range list {
-		if s.Stage != Delivered {
-			return s, r.finish(ctx, s, p)
+		if s.Stage == Delivered {
+			continue
 		}
+		err := r.finish(ctx, s, p)
+		if errors.Is(err, errNobodyGone) { // they consented again before it was made
+			return nil, os.RemoveAll(r.home(s))
+		}
+		return s, err
 	}
 	gone, err := r.withdrawn(ctx, p)
 	if err != nil || len(gone) == 0 {
 		return nil, err
 	}
-	s, err := r.plan(ctx, p, dataset.Notice, uint32(len(list)+1), p.NextNotice)
+	s, err := r.plan(p, dataset.Notice, uint32(len(list)+1), p.NextNotice)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +230,7 @@ func (r *Releaser) buildNotice(ctx context.Context, s *State, p Project) error {
 		return err
 	}
 	if len(gone) == 0 {
-		return fmt.Errorf("release: the consents of notice %d of %s stand again: remove its folder", s.Sequence, s.Project)
+		return errNobodyGone
 	}
 	var salts dataset.Salts
 	if _, err := rand.Read(salts[:]); err != nil {

@@ -86,8 +86,11 @@ func (r *Releaser) Release(ctx context.Context, project string, number uint32) (
 	if err != nil {
 		return nil, err
 	}
+	if p.Closed != nil && (s == nil || s.Stage != Anchored) {
+		return s, fmt.Errorf("%w: %w", ErrNotApproved, p.Closed)
+	}
 	if s == nil {
-		if s, err = r.plan(ctx, p, dataset.Release, max(number, 1), p.NextRelease); err != nil {
+		if s, err = r.plan(p, dataset.Release, max(number, 1), p.NextRelease); err != nil {
 			return nil, err
 		}
 	}
@@ -116,17 +119,12 @@ func (r *Releaser) pick(project string, kind dataset.Kind, number uint32) (*Stat
 	return nil, nil
 }
 
-// plan begins a release: its number and its cutoff are on disk when it returns.
-func (r *Releaser) plan(ctx context.Context, p Project, kind dataset.Kind, number, expected uint32) (*State, error) {
+// plan begins a release: its number is on disk when it returns.
+func (r *Releaser) plan(p Project, kind dataset.Kind, number, expected uint32) (*State, error) {
 	if expected != 0 && number != expected {
 		return nil, fmt.Errorf("%w: the ledger expects number %d of this hospital and not %d: is the folder of earlier releases missing?", ErrSequence, expected, number)
 	}
-	stats, err := r.Store.Stats(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("release: %w", err)
-	}
-	s := &State{Kind: kind, Project: p.ID, Institute: p.Institute, Sequence: number, Stage: Planned, Started: r.Now().UTC().Truncate(time.Millisecond),
-		Cutoff: stats.LastSequence, Model: p.Model}
+	s := &State{Kind: kind, Project: p.ID, Institute: p.Institute, Sequence: number, Stage: Planned, Started: r.Now().UTC().Truncate(time.Millisecond), Model: p.Model}
 	if err := fsatomic.MkdirPrivate(r.home(s)); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
@@ -202,7 +200,7 @@ func (r *Releaser) seal(ctx context.Context, s *State, p Project) error {
 	now := r.Now()
 	out := filepath.Join(r.home(s), sealedName)
 	e, _, err := dataset.Seal(dataset.SealConfig{
-		Provider: r.Provider, Recipient: p.Recipient, SealedAt: now, Expiry: time.UnixMilli(p.NotAfter), Certificate: h.SigningCert.DER(),
+		Provider: r.Provider, Recipient: p.Recipient, SealedAt: now, Expiry: expiry(s, p, now), Certificate: h.SigningCert.DER(),
 		Terms: dataset.Terms{Kind: s.Kind, Project: s.Project, Institute: s.Institute, Hospital: r.MSP, Number: r.Number, Sequence: s.Sequence, Root: s.Root},
 		Sign:  func(msg []byte) ([]byte, error) { return r.Vault.Sign(ctx, msg) },
 	}, filepath.Join(r.home(s), packageName), out)
@@ -218,6 +216,18 @@ func (r *Releaser) seal(ctx context.Context, s *State, p Project) error {
 	}
 	s.Stage, s.Delivery = Sealed, e.Digest(r.Provider)
 	return r.save(s)
+}
+
+// noticeTime is how long a notice can be opened at least, also after the project has ended.
+const noticeTime = 180 * 24 * time.Hour
+
+// expiry is until when the institute can open what is sealed now.
+func expiry(s *State, p Project, now time.Time) time.Time {
+	end := time.UnixMilli(p.NotAfter)
+	if least := now.Add(noticeTime); s.Kind == dataset.Notice && end.Before(least) {
+		return least
+	}
+	return end
 }
 
 // envelope reads the envelope of a sealed release.

@@ -59,6 +59,7 @@ type consortium struct {
 	recorded int // how often the ledger was told
 	parts    map[string]map[string][]byte
 	down     error
+	closed   error
 }
 
 type hospital struct {
@@ -130,6 +131,7 @@ func (l ledger) Project(_ context.Context, id string) (release.Project, error) {
 			break
 		}
 	}
+	p.Closed = l.closed
 	for p.NextNotice = 1; l.notices[l.key(id, p.NextNotice)] != nil; p.NextNotice++ {
 	}
 	return p, l.down
@@ -620,6 +622,47 @@ func TestGates(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, string(b), "Encounter/")
 	})
+}
+
+func TestAfterTheProject(t *testing.T) {
+	ctx, c := context.Background(), newConsortium(t)
+	c.fill()
+	r := c.hospitals[0].releaser()
+	_, err := r.Release(ctx, theProject, 1)
+	require.NoError(t, err)
+	c.closed = errors.New("the term is over")
+	c.project.NotAfter = c.now.Add(-time.Hour).UnixMilli()
+	_, err = r.Release(ctx, theProject, 2)
+	require.ErrorIs(t, err, release.ErrNotApproved)
+	c.withdraw(3)
+	c.now = c.now.Add(time.Minute)
+	n, err := r.Notify(ctx, theProject)
+	require.NoError(t, err, "who withdraws is still told of")
+	assert.Equal(t, 1, n.Subjects)
+	c.opened("H1MSP/notice/1")
+}
+
+func TestANoticeThatIsNotNeededAnyMore(t *testing.T) {
+	ctx, c := context.Background(), newConsortium(t)
+	c.fill()
+	h := c.hospitals[0]
+	_, err := h.releaser().Release(ctx, theProject, 1)
+	require.NoError(t, err)
+	c.withdraw(3)
+	c.now = c.now.Add(time.Minute)
+	h.change = func(cfg *release.Config) { cfg.Crash = func(step string) { panic(crash{step}) } }
+	func() {
+		defer func() { require.Equal(t, crash{"planned"}, recover()) }()
+		_, _ = h.releaser().Notify(ctx, theProject)
+	}()
+	h.change = nil
+	c.consenting(3, nil)
+	for range 2 {
+		n, err := h.releaser().Notify(ctx, theProject)
+		require.NoError(t, err)
+		assert.Nil(t, n)
+	}
+	assert.Empty(t, c.notices)
 }
 
 func TestACopyNamesItsRecipient(t *testing.T) {

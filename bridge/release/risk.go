@@ -129,13 +129,16 @@ func (m *making) earlier() ([]*risk.Table, map[string]int, error) {
 	return tables, levels, nil
 }
 
+// oldest stands for itself and every higher age (45 CFR 164.514(b)(2)(i)(C)).
+const oldest = 90
+
 // raw are the quasi-identifiers as they are: sex, full years at the last record, region.
 func (m *making) raw() [][]string {
 	out := make([][]string, len(m.cohort))
 	for i, p := range m.cohort {
 		age := ""
 		if n, ok := ageAt(p.birth, p.last); ok {
-			age = strconv.Itoa(n)
+			age = strconv.Itoa(min(n, oldest))
 		}
 		out[i] = []string{p.sex, age, p.region}
 	}

@@ -37,7 +37,7 @@ type State struct {
 	Stage     Stage        `json:"stage"`
 	Started   time.Time    `json:"started"`
 	Updated   time.Time    `json:"updated"`
-	// Cutoff is the store's number of the last record that the release may hold.
+	// Cutoff is the store's number of the last record that was looked at.
 	Cutoff uint64 `json:"cutoff"`
 
 	Patients   int `json:"patients"`   // with records here

@@ -73,7 +73,7 @@ var tables = []table{
 var subjectColumns = []column{
 	subjectColumn,
 	{"sex", "GB/T 2261.1: 0 unknown, 1 male, 2 female, 9 not stated", "性别（GB/T 2261.1）"},
-	{"age", "age at the last record, or a group of ages", "年龄或年龄段"},
+	{"age", "age at the last record, or a group of ages; 90 stands for 90 and more", "年龄或年龄段；90 表示 90 岁及以上"},
 	{"region", "administrative division of the home, as far as it may be told", "居住地行政区划"},
 	{"records", "records of the subject in this part", "记录数"},
 }

@@ -41,9 +41,6 @@ func (l releaseLedger) Project(ctx context.Context, id string) (release.Project,
 	if err != nil {
 		return release.Project{}, err
 	}
-	if err := p.MayRelease(l.msp, time.Now().UnixMilli()); err != nil {
-		return release.Project{}, fmt.Errorf("%w: %w", release.ErrNotApproved, err)
-	}
 	t := p.Terms
 	part, _ := p.Part(l.msp)
 	c := release.Criteria{Diagnoses: t.Cohort.Diagnoses, MinAge: int(t.Cohort.AgeFrom), MaxAge: int(t.Cohort.AgeTo), Sex: sexes[t.Cohort.Sex],
@@ -53,7 +50,8 @@ func (l releaseLedger) Project(ctx context.Context, id string) (release.Project,
 	}
 	return release.Project{
 		ID: p.ID, Institute: p.Institute, Recipient: p.By.Encrypt, Proxy: t.Proxy, Criteria: c, Fields: t.Fields, Model: string(t.Sharing),
-		Policy: t.Policy.Digest, MinGroup: int(t.MinGroup), NotAfter: t.Ends(), NextRelease: part.Releases + 1, NextNotice: part.Notices + 1,
+		Policy: t.Policy.Digest, MinGroup: int(t.MinGroup), NotAfter: t.Ends(),
+		Closed: p.MayRelease(l.msp, time.Now().UnixMilli()), NextRelease: part.Releases + 1, NextNotice: part.Notices + 1,
 	}, nil
 }
 
@@ -243,7 +241,7 @@ func (c partChecks) accept(ctx context.Context, e dataset.Envelope, d dataset.De
 		return errors.New("the delivery is for another proxy hospital or institute")
 	}
 	if d.Kind == dataset.Notice {
-		return nil
+		return c.notice(ctx, d)
 	}
 	r, err := c.read.Release(ctx, d.Project, d.Hospital, d.Sequence)
 	if err != nil {
@@ -253,4 +251,18 @@ func (c partChecks) accept(ctx context.Context, e dataset.Envelope, d dataset.De
 		return errors.New("the ledger shows another release under this number")
 	}
 	return nil
+}
+
+// notice requires that the ledger shows the notice, so that nobody fills the depot.
+func (c partChecks) notice(ctx context.Context, d dataset.Delivery) error {
+	list, err := c.read.Withdrawals(ctx, d.Project)
+	if err != nil {
+		return err
+	}
+	for _, w := range list {
+		if w.Hospital == d.Hospital && w.Terms.Sequence == d.Sequence {
+			return nil
+		}
+	}
+	return errors.New("the ledger shows no such notice")
 }
