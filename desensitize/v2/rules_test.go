@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
@@ -186,4 +188,25 @@ func FuzzRecord(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A walker serves many goroutines; each message has the result that it has alone.
+func TestConcurrentUse(t *testing.T) {
+	w := walker(t)
+	want, _ := deid(t, w, admission)
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			for range 5 {
+				var report desensitize.Report
+				out, err := w.Record(context.Background(), []byte(admission), nil, nil, &report)
+				assert.NoError(t, err)
+				assert.Equal(t, want, string(out))
+				other, err := w.Record(context.Background(), []byte(header+"ZZ"+string(rune('A'+report.Records))+"|1\r"), nil, nil, &report)
+				assert.NoError(t, err)
+				assert.NotContains(t, string(other), "王小明")
+			}
+		})
+	}
+	wait.Wait()
 }
