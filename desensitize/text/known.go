@@ -86,7 +86,7 @@ func (s *scan) known(from, to int, t Type) {
 		return
 	}
 	s.out = append(s.out, found{from: from, to: to, typ: t, score: 1, known: true})
-	if t == Address || t == Hospital || t == Employer {
+	if t == Address {
 		return // may be a part of a longer one
 	}
 	for i := from; i < to; i++ {

@@ -86,6 +86,9 @@ func (s *scan) chineseNames() {
 func (s *scan) labelledName(h hit) {
 	v := s.v
 	at, marked := v.connector(h.to)
+	if h.kinds&title != 0 && v.is(h.from-1, han) && v.gapAt(h.from) == noGap && v.is(h.from-1, surname|often|seldom|uncommon) && s.reach[h.from] <= int32(h.from)-1 {
+		return // somebody speaks: 刘涛主任：
+	}
 	if v.is(at, alpha) {
 		if marked {
 			s.latinName(at)
@@ -186,7 +189,7 @@ func (s *scan) plainName(i int) {
 		return
 	}
 	if s.v.at(i-1) == ':' && s.afterColon(i) > 3 {
-		if end := s.fieldName(i); end > i {
+		if end := s.fieldName(i); end > i && s.likelyGiven(i+1, end) {
 			s.name(i, end, strongName)
 			return
 		}
@@ -214,6 +217,8 @@ func (s *scan) leftOf(i int) float32 {
 		return 1
 	case v.at(i-1) == ':':
 		return s.afterColon(i)
+	case i > 0 && strings.ContainsRune("(<>[]{}|【】《》\"=#*", v.r[i-1]):
+		return 1.2
 	case !v.is(i-1, han):
 		return 0.5
 	case strings.ContainsRune("由请找嘱经遣陪叫", v.r[i-1]):
@@ -254,7 +259,7 @@ func (s *scan) bestName(i int, base float32) (end int, score float32) {
 			if v.at(to-1) == '之' && (v.at(to) == '子' || v.at(to) == '女') {
 				continue
 			}
-			points := base + family + s.givenScore(i+size, to) + s.rightOf(to) + s.lexical(i, i+size, to)
+			points := base + family + s.givenScore(i+size, to) + s.rightOf(to, base) + s.lexical(i, i+size, to)
 			if given == 2 {
 				points += 0.5
 			}
@@ -296,7 +301,7 @@ func (s *scan) familyScore(i, size int) float32 {
 	}
 	switch c := s.v.cls[i]; {
 	case c&frequent != 0 && c&wordlike != 0:
-		return 0.3
+		return 0.5
 	case c&wordlike != 0 && c&lexical == 0:
 		return 0.5
 	case c&frequent != 0:
@@ -322,11 +327,12 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 		switch c := s.v.cls[j]; {
 		case c&uncommon != 0: // rare characters are seen in names
 			sum += 1.2
-		case c&function != 0 && c&often == 0:
+		case c&function != 0 && c&(often|seldom) == 0:
 			sum -= 3
+		case c&function != 0:
+			sum -= 0.7
 		case c&never != 0:
 			sum -= 2.5
-		case c&function != 0:
 		case c&often != 0:
 			sum++
 		case c&seldom != 0:
@@ -343,17 +349,19 @@ func (s *scan) givenScore(from, to int) (sum float32) {
 }
 
 // rightOf weighs what stands behind a candidate.
-func (s *scan) rightOf(to int) float32 {
+func (s *scan) rightOf(to int, base float32) float32 {
 	v := s.v
 	switch {
 	case to >= v.len() || v.gapAt(to) >= lineEnd:
 		return 1.2
+	case s.sexFollows(to):
+		return 3
+	case v.at(to) == '之':
+		return 1
 	case v.at(to) == '(' && (v.at(to+1) == '男' || v.at(to+1) == '女' || v.at(to+1) == '签'):
 		return 3
 	case v.at(to) == '(' && s.cueAt(to+1):
 		return 2.2
-	case (v.at(to) == ',' || v.at(to) == '，') && (v.at(to+1) == '男' || v.at(to+1) == '女') && !v.is(to+2, often|seldom):
-		return 3
 	case v.is(to, digit) && v.gapAt(to) == noGap && s.dose(to):
 		return -4
 	case !v.is(to, han) || v.gapAt(to) == blank:
@@ -368,7 +376,22 @@ func (s *scan) rightOf(to int) float32 {
 	if end, _ := s.match(v, to, title); end > to {
 		return 2
 	}
+	if base >= 2.5 {
+		return -0.8
+	}
 	return -1.5
+}
+
+// sexFollows tells whether 男 or 女 stands by itself behind a name.
+func (s *scan) sexFollows(to int) bool {
+	v := s.v
+	at := to
+	if strings.ContainsRune(",，|/;、", v.at(at)) && v.at(at) != 0 {
+		at++
+	} else if v.gapAt(at) != blank {
+		return false
+	}
+	return (v.at(at) == '男' || v.at(at) == '女') && (v.at(at+1) == '性' || !v.is(at+1, han) || v.gapAt(at+1) != noGap)
 }
 
 // cueAt tells whether a word for a relation, or a telephone number, stands at i.

@@ -128,7 +128,7 @@ func (s *scan) ethnicName(i int) {
 		to, parts = end, parts+1
 	}
 	left := s.cueEnds(i) || v.at(i-1) == ':' || v.at(i-1) == '、' || v.gapAt(i) != noGap
-	if parts >= 2 && to-i >= 3 && (left || !v.is(i-1, translit)) || parts == 1 && left && to-i >= 3 && s.rightOf(to) > 0 {
+	if parts >= 2 && to-i >= 3 && (left || !v.is(i-1, translit)) || parts == 1 && left && to-i >= 3 && s.rightOf(to, 0) > 0 {
 		s.name(i, to, strongName)
 	}
 }

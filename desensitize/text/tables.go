@@ -86,7 +86,7 @@ func basic(r rune) class {
 }
 
 // functionWords are words of one character, before and after which a name may stand.
-const functionWords = "嘱因自至行已于与曾现系为的在是及和等后前诉述称说问答拟予被由让请对向从到住男女无有未仍再又也即便可能会应需须要如若其该此本我你他她它找或见喊叫送经给把将跟同陪带替随来去今昨明了着过吗呢吧嘛不没都还就才也很但并且而则以及接转介遂乃致另先需患收"
+const functionWords = "嘱因自至行已于与曾现系为的在是及和等后前诉述称说问答拟予被由让请对向从到住男女无有未仍再又也即便可能会应需须要如若其该此本我你他她它找或见喊叫送经给把将跟同陪带替随来去今昨了着过吗呢吧嘛不没都还就才也很但并且而则以及接转介遂乃致另先需患收"
 
 // marks reads the properties of characters from the lists.
 func (t *tables) marks() map[rune]class {

@@ -336,7 +336,7 @@ func (e *pass) identifierAfter(i int) {
 		case e.idValue(j, loose):
 			// A loose cue alone takes only a long number that follows at once.
 			if !loose || marked || j == i+1 && e.longID(j) {
-				e.takeID(j, c.id)
+				e.takeID(e.lettersBefore(i, j), c.id)
 			}
 			return
 		case e.class(j).cues&idCue != 0:
@@ -354,6 +354,14 @@ func (e *pass) identifierAfter(i int) {
 	}
 }
 
+// lettersBefore moves the beginning of a plate before its letters: ABC 1234.
+func (e *pass) lettersBefore(i, j int) int {
+	if e.class(i).id == Plate && j-1 > i && e.kind(j-1) == wordToken && e.tokens[j-1].upper && len(e.str(j-1)) <= 4 {
+		e.add(e.tokens[j-1].start, e.tokens[j-1].end, Plate, true)
+	}
+	return j
+}
+
 // numberSign says that a token announces a number: #, a colon, no.
 func (e *pass) numberSign(j int) bool {
 	return e.is(j, '#') || e.is(j, ':') || e.lower(j, "no", "number", "num", "nr", "id")
@@ -365,6 +373,21 @@ func (e *pass) filler(j int, loose, marked bool) bool {
 		return !loose || marked && e.lower(j, "is", "was")
 	}
 	return e.kind(j) == markToken && !e.is(j, '.') && !e.is(j, ';') && !e.is(j, ',')
+}
+
+// user reads the name of an account behind username:, login: and logged in as.
+func (e *pass) user(i int) {
+	j := i + 1
+	for j < i+4 && (e.is(j, ':') || e.lower(j, "in", "as", "is", "name", "id")) {
+		j++
+	}
+	if j == i+1 || j >= len(e.tokens) || e.kind(j) == markToken || e.kind(j) == lineToken {
+		return
+	}
+	// A word alone is none: it takes a digit or an underscore.
+	if s := e.text[e.tokens[j].start:e.idEnd(j)]; len(s) >= 4 && strings.ContainsAny(s, "_0123456789") {
+		e.takeID(j, Account)
+	}
 }
 
 // spacedID reads a number in groups of digits, each of less than six: 943 476 5919.

@@ -27,7 +27,7 @@ var cueReaders = []struct {
 	read func(*pass, int)
 }{
 	{idCue | looseCue, (*pass).identifierAfter}, {phoneCue | faxCue, (*pass).phoneAfter}, {monthCue, (*pass).month},
-	{roomCue | wardCue, (*pass).room}, {workCue, (*pass).employer}, {placeCue | byCue, (*pass).place},
+	{roomCue | wardCue, (*pass).room}, {workCue, (*pass).employer}, {userCue, (*pass).user}, {placeCue | byCue, (*pass).place},
 	{degreeCue, (*pass).degree}, {zipCue, (*pass).zipAfter}, {ageCue, (*pass).ageAfter},
 }
 

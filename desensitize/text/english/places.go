@@ -283,7 +283,7 @@ func (e *pass) careFollows(i int) bool {
 func (e *pass) place(i int) {
 	j := i + 1
 	if e.class(i).cues&placeCue != 0 {
-		for k := 0; k < 3 && e.lower(j, "in", "at", "to", "from", "near", "alone", "with", "of", "and"); k++ {
+		for k := 0; k < 5 && e.lower(j, "the", "corner", "in", "at", "to", "from", "near", "alone", "with", "of", "and"); k++ {
 			j++
 		}
 		if j == i+1 {
@@ -326,6 +326,9 @@ func (e *pass) placeAt(i, j int) {
 	if e.class(to-1).cues&(careCue|firmCue) != 0 || e.class(j).given && e.class(i).cues&placeCue == 0 {
 		return
 	}
+	if e.lower(to, "and") && e.placeLike(to+1) && e.lower(j-2, "corner") {
+		to += 2 // the corner of Clark and Belmont
+	}
 	e.take(j, to, Address, false)
 	e.stateAfter(to)
 }
@@ -362,9 +365,47 @@ func (e *pass) institution(i int) bool {
 	}
 	to := e.institutionEnd(i)
 	e.take(from, to, t, true)
-	if e.lower(to, "in") {
+	if e.lower(to, "in") || e.is(to, ',') && e.placeEnds(to+1) {
 		e.placeAt(to, to+1)
 	}
+	return true
+}
+
+// placeEnds says that one or two capitalised words stand at a token, and the sentence or the
+// field ends behind them.
+func (e *pass) placeEnds(i int) bool {
+	to := i
+	for to < i+2 && e.placeLike(to) && !e.class(to).given {
+		to++
+	}
+	return to > i && (e.kind(to) == lineToken || e.is(to, '.') || e.is(to, ',') || e.is(to, ';'))
+}
+
+// saint reads a hospital that is named after a saint and nothing else: St. Mary's.
+func (e *pass) saint(i int) bool {
+	j := i + 1
+	if !e.lower(i, "st", "saint") {
+		return false
+	}
+	if e.is(j, '.') {
+		j++
+	}
+	if s := e.str(j); !e.capital(j) || !e.near(j) || len(bare(s)) == len(s) {
+		return false
+	}
+	if e.careFollows(j + 1) {
+		return false // the longer name is read at its end
+	}
+	e.take(i, j+1, Hospital, true)
+	return true
+}
+
+// quarter reads a part of a town: the Lakeview neighborhood.
+func (e *pass) quarter(i int) bool {
+	if !e.placeLike(i) || !e.lower(i+1, "neighborhood", "neighbourhood", "county", "township", "borough", "parish", "suburb", "district") || e.class(i).eponym {
+		return false
+	}
+	e.take(i, i+1, Address, true)
 	return true
 }
 
@@ -410,7 +451,12 @@ func (e *pass) nameOfInstitution(i int) (from int, named bool) {
 // employer reads the name of a firm behind works at, employed by.
 func (e *pass) employer(i int) {
 	j := i + 1
-	for j < i+4 && (e.is(j, ':') || e.lower(j, "at", "by", "for", "from", "with", "in", "as")) {
+	for k := j; k < i+5 && e.kind(k) == wordToken && !e.capital(k); k++ {
+		if e.lower(k, "at", "for", "by") {
+			j = k // works with her at
+		}
+	}
+	for j < i+7 && (e.is(j, ':') || e.lower(j, "at", "by", "for", "from", "with", "in", "as")) {
 		j++
 	}
 	if j > i+1 && e.capital(j) {

@@ -32,6 +32,7 @@ const (
 	firmCue                      // Inc, LLC: its name stands before it
 	zipCue                       // zip: a postal code follows
 	ageCue                       // aged: a number of years follows
+	userCue                      // login: the name of an account follows
 )
 
 // wordClass is what is known of a word.
@@ -74,6 +75,7 @@ var cueWords = map[cueSet]string{
 	firmCue:   "inc llc ltd corp corporation company co gmbh plc llp college university school academy kindergarten",
 	zipCue:    "zip zipcode postcode postal",
 	ageCue:    "age aged",
+	userCue:   "username userid login logged user handle",
 }
 
 var idCues = map[Type]string{
