@@ -475,6 +475,9 @@ func (e *pass) firm(j int) {
 	}
 	if to > j && !e.class(j).common || to > j+1 {
 		e.take(j, to, Employer, true)
+		if e.is(to, ',') && e.placeEnds(to+1) {
+			e.placeAt(to, to+1)
+		}
 	}
 }
 
