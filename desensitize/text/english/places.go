@@ -320,10 +320,7 @@ func (e *pass) placeAt(i, j int) {
 	for to < j+3 && e.capital(to) && (to == j && e.placeLike(to) || to > j && e.near(to)) {
 		to++
 	}
-	if to == j || e.careFollows(j) || e.class(to).cues&degreeCue != 0 || e.tokens[j].used {
-		return
-	}
-	if e.class(to-1).cues&(careCue|firmCue) != 0 || e.class(j).given && e.class(i).cues&placeCue == 0 {
+	if to == j || e.tokens[j].used || e.noPlace(i, j, to) {
 		return
 	}
 	if e.lower(to, "and") && e.placeLike(to+1) && e.lower(j-2, "corner") {
@@ -331,6 +328,15 @@ func (e *pass) placeAt(i, j int) {
 	}
 	e.take(j, to, Address, false)
 	e.stateAfter(to)
+}
+
+// noPlace says that the words from j to to, behind the cue at i, are a person or an
+// institution.
+func (e *pass) noPlace(i, j, to int) bool {
+	if e.careFollows(j) || e.class(to).cues&degreeCue != 0 {
+		return true
+	}
+	return e.class(to-1).cues&(careCue|firmCue) != 0 || e.class(j).given && e.class(i).cues&placeCue == 0
 }
 
 // room reads the number of a room, a bed or a ward.
