@@ -238,6 +238,9 @@ func (a Area) String() string {
 	}
 	for _, s := range parts {
 		if Han(s) {
+			if parts[0] == parts[1] { // 直辖市: the municipality is province and city
+				parts[1] = ""
+			}
 			return strings.Join(parts, "")
 		}
 	}

@@ -101,6 +101,6 @@ func TestNames(t *testing.T) {
 	require.Equal(t, [2]string{"某", "甲子乙丑"}, [2]string{family, given})
 	_, _, ok = guard.SplitName("abc")
 	require.False(t, ok)
-	require.Equal(t, "北京市北京市朝阳区建国路88号", guard.Area{State: "北京市", City: "北京市", County: "朝阳区", Street: "建国路88号"}.String())
+	require.Equal(t, "北京市朝阳区建国路88号", guard.Area{State: "北京市", City: "北京市", County: "朝阳区", Street: "建国路88号"}.String())
 	require.Equal(t, "1 Main St Boston MA", guard.Area{State: "MA", City: "Boston", Street: "1 Main St"}.String())
 }

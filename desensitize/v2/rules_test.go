@@ -210,3 +210,16 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// A code that a rule generalises loses its texts; one that the rule leaves alone keeps them.
+func TestGeneralisedCodes(t *testing.T) {
+	icd := rule("DG1-3", "", desensitize.Generalise)
+	icd.To = desensitize.ToICD3
+	const in = header + "DG1|1||I21.000^急性前壁心肌梗死^ICD-10^X1^心梗^L\rDG1|2||I10^高血压^ICD-10\rDG1|3||^胃癌\r"
+	out, _ := deid(t, under(t, icd), in)
+	require.Equal(t, "I21", get(t, out, "DG1-3.1"))
+	require.Empty(t, get(t, out, "DG1-3.2"))
+	require.Empty(t, get(t, out, "DG1-3.5"))
+	require.Equal(t, "I10^高血压^ICD-10", get(t, out, "DG1[2]-3"))
+	require.NotContains(t, out, "胃癌")
+}

@@ -92,6 +92,10 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 			r.change(n, u, raw, parts, rule, &changed)
 		}
 	}
+	same := false
+	if n.typ == "CWE" && rule != nil && !whole(rule.rule.Method) {
+		same = r.changeCodes(n, parts, rule, &changed)
+	}
 	for i, part := range parts {
 		if i > 0 {
 			r.out = append(r.out, sep)
@@ -106,7 +110,7 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 		case i < len(changed) && changed[i] > 0:
 			r.appendEscaped(r.news[changed[i]-1])
 		default:
-			r.value(n.parts[i], part, r.forPart(n, n.parts[i], raw, rule))
+			r.value(n.parts[i], part, r.forPart(n, n.parts[i], raw, rule, same))
 		}
 	}
 }
@@ -121,28 +125,49 @@ func (r *run) put(changed *places, i int, text string) {
 }
 
 // forPart is the rule that a part gets from above.
-func (r *run) forPart(n, part *node, raw []byte, rule *compiled) *compiled {
+func (r *run) forPart(n, part *node, raw []byte, rule *compiled, same bool) *compiled {
 	if part.unit > 0 {
 		return r.unitRule(unit{first: part}, raw, rule)
 	}
 	if rule == nil || whole(rule.rule.Method) {
 		return rule
 	}
-	if part.leaf == universal || n.typ == "CWE" && part.leaf == codeLeaf && part.typ == "" {
-		return &compiled{index: rule.index, rule: rule.rule, proper: true}
+	of := rule.rule
+	switch {
+	case part.leaf == universal, part.leaf == numberLeaf && n.meaning == desensitize.Quantity:
+	case n.typ == "CWE" && part.leaf == textLeaf && same:
+		of = keepText
+	case n.typ == "CWE" && part.leaf == textLeaf:
+		of = redactText
+	default:
+		return nil
 	}
-	if n.typ == "CWE" && part.leaf == textLeaf {
-		return &compiled{index: rule.index, rule: redactText, proper: true}
-	}
-	if part.leaf == numberLeaf && n.meaning == desensitize.Quantity {
-		return &compiled{index: rule.index, rule: rule.rule, proper: true}
-	}
-	return nil
+	return &compiled{index: rule.index, rule: of, proper: true}
 }
 
-// redactText takes the place of a rule for the texts that go with a code: they would say what
-// the code no longer says.
-var redactText = &desensitize.Rule{Name: "text of a changed code", Method: desensitize.Redact}
+// changeCodes applies a rule to the codes of a CWE and reports whether all of them stayed as
+// they were, so that their texts may stay too. A text without any code stays if the rule is
+// for some codes only.
+func (r *run) changeCodes(n *node, parts [][]byte, rule *compiled, changed *places) (same bool) {
+	same, found := true, false
+	for i, part := range parts {
+		if i >= len(n.parts) || len(part) == 0 || n.parts[i].leaf != codeLeaf || n.parts[i].typ != "" {
+			continue
+		}
+		text := r.plain(part)
+		res := r.apply(n.parts[i], rule.rule, n.parts[i].meaning, text)
+		same, found = same && !res.Removed && res.Text == text, true
+		r.put(changed, i, res.Text)
+	}
+	return same && (found || len(rule.rule.Codes) > 0)
+}
+
+// redactText and keepText take the place of a rule for the texts that go with a code: they
+// would say what a changed code no longer says.
+var (
+	redactText = &desensitize.Rule{Name: "text of a changed code", Method: desensitize.Redact}
+	keepText   = &desensitize.Rule{Name: "text of an unchanged code", Method: desensitize.Keep}
+)
 
 // split cuts raw at a separator; a separator that is not declared cuts nothing.
 func split(dst [][]byte, raw []byte, sep byte) [][]byte {
