@@ -142,6 +142,11 @@ func (v *view) yearFirst(i int) int {
 	if !full || width == 0 {
 		return i
 	}
+	return v.yearMonthDay(i, at, y)
+}
+
+// yearMonthDay reads the month and the day behind a year and its separator.
+func (v *view) yearMonthDay(i, at, y int) int {
 	sep, mAt := v.separator(at)
 	if sep == 0 {
 		return i
@@ -156,19 +161,25 @@ func (v *view) yearFirst(i int) int {
 			return v.clock(end)
 		}
 	}
-	if sep == '-' && mw == 1 && (v.is(at2, function) || at2 == v.len()) {
-		return at2
-	}
-	if sep == '.' || v.is(at2, alpha|digit) || sep2 != 0 && v.is(dAt, digit) {
+	if sep2 != 0 && v.is(dAt, digit) {
 		return i
 	}
-	if v.at(at2) == '月' {
-		return at2 + 1
-	}
-	if sep == '-' && (mw < 2 || v.at(at2) == '%') {
+	return v.yearMonth(i, at2, sep, mw)
+}
+
+// yearMonth decides whether a year and a month of so many digits, which end at end, are a date.
+func (v *view) yearMonth(i, end int, sep rune, width int) int {
+	switch {
+	case sep == '-' && width == 1 && (v.is(end, function) || end == v.len()):
+		return end
+	case sep == '.' || v.is(end, alpha|digit):
+		return i
+	case v.at(end) == '月':
+		return end + 1
+	case sep == '-' && (width < 2 || v.at(end) == '%'):
 		return i
 	}
-	return at2
+	return end
 }
 
 // afterYear reads what follows 年.
@@ -177,7 +188,7 @@ func (v *view) afterYear(i, at int, full bool) int {
 	if mEnd > at && m >= 1 && m <= 12 && v.at(mEnd) == '月' {
 		end := mEnd + 1
 		if d, dEnd := v.dayAt(end); d > 0 {
-			if v.at(dEnd) == '日' || v.at(dEnd) == '号' || v.at(dEnd) == '曰' {
+			if v.oneOf(dEnd, "日号曰") {
 				return dEnd + 1
 			}
 			if full && !v.counts(dEnd) {
@@ -189,9 +200,11 @@ func (v *view) afterYear(i, at int, full bool) int {
 	if !full {
 		return i
 	}
-	if sep, mAt := v.separator(at); sep != 0 && mAt == at {
-		return at
-	}
+	return v.season(at)
+}
+
+// season reads what may follow a year that has no month: 初, 底, 春, or a traditional date.
+func (v *view) season(at int) int {
 	switch v.at(at) {
 	case '初', '底', '末', '春', '夏', '秋', '冬':
 		if v.at(at+1) != '节' && v.at(at+1) != '季' {
@@ -269,14 +282,11 @@ func (v *view) clock(i int) int {
 // compact reads 20240105 and 20240105103000.
 func (v *view) compact(i int) int {
 	r := v.read(i, 15)
-	if r.ng != 1 || r.misses > 0 || r.n != 8 && r.n != 12 && r.n != 14 || !v.closed(r.end) {
+	if r.ng != 1 || r.misses > 0 || r.n != 8 && r.n != 12 && r.n != 14 || !v.closed(r.end) || v.batch(i) {
 		return i
 	}
 	y := r.value(0, 4)
-	if v.before(i, "批号") || v.before(i, "批号:") {
-		return i
-	}
-	if y < 1900 || y > 2099 || !validDate(y, r.value(4, 6), r.value(6, 8)) || r.d[6]*10+r.d[7] > 31 {
+	if y < 1900 || y > 2099 || !validDate(y, r.value(4, 6), r.value(6, 8)) {
 		return i
 	}
 	if r.n > 8 && (r.value(8, 10) > 23 || r.value(10, 12) > 59) {
@@ -284,6 +294,9 @@ func (v *view) compact(i int) int {
 	}
 	return r.end
 }
+
+// batch tells whether the number of a batch stands at i, which often looks like a date.
+func (v *view) batch(i int) bool { return v.before(i, "批号") || v.before(i, "批号:") }
 
 // monthDay reads 3月5日, 三月初五, 3月上旬, 3月份.
 func (v *view) monthDay(i int) int {
@@ -294,7 +307,7 @@ func (v *view) monthDay(i int) int {
 	if at == i || m < 1 || m > 12 || v.at(at) != '月' {
 		return i
 	}
-	if d, end := v.dayAt(at + 1); d > 0 && (v.at(end) == '日' || v.at(end) == '号' || v.at(end) == '曰') {
+	if d, end := v.dayAt(at + 1); d > 0 && v.oneOf(end, "日号曰") {
 		return end + 1
 	}
 	if end := v.tenDays(at + 1); end > at+1 {
@@ -311,40 +324,45 @@ func (v *view) monthDay(i int) int {
 
 // lunar reads a day of the traditional calendar: 正月初五, 腊月廿三, 八月十五.
 func (v *view) lunar(i, at int) int {
-	switch v.at(at) {
-	case '正', '腊', '冬':
+	if at = v.lunarMonth(at); at < 0 {
+		return i
+	}
+	d, end := v.dayAt(at)
+	if d == 0 || d > 30 || !v.oneOf(at, "初十廿二三") || v.counts(end) {
+		return i
+	}
+	if v.oneOf(end, "日号") {
+		end++
+	}
+	return end
+}
+
+// lunarMonth reads 正月, 八月 in Chinese numerals; -1 is none.
+func (v *view) lunarMonth(at int) int {
+	if v.oneOf(at, "正腊冬") {
 		at++
-	default:
+	} else {
 		m, width, end := v.integer(at, 2)
 		if end == at || width > 0 || m < 1 || m > 12 {
-			return i
+			return -1
 		}
 		at = end
 	}
 	if v.at(at) != '月' {
-		return i
+		return -1
 	}
-	at++
-	first := v.at(at)
-	d, end := v.dayAt(at)
-	if d == 0 || d > 30 || first != '初' && first != '十' && first != '廿' && first != '二' && first != '三' || v.counts(end) {
-		return i
-	}
-	if v.at(end) == '日' || v.at(end) == '号' {
-		end++
-	}
-	return end
+	return at + 1
 }
 
 // dayFirst reads 05/01/2024, 5.1.2024 and 1/5/24.
 func (v *view) dayFirst(i int) int {
 	a, aw, at := v.integer(i, 2)
 	mark := v.at(at)
-	if aw == 0 || a < 1 || a > 31 || mark != '-' && mark != '/' && mark != '.' {
+	if aw == 0 || !dayNumber(a) || !v.oneOf(at, "-/.") {
 		return i
 	}
 	b, bw, at2 := v.integer(at+1, 2)
-	if bw == 0 || b < 1 || b > 31 || a > 12 && b > 12 || v.at(at2) != mark {
+	if bw == 0 || !dayNumber(b) || a > 12 && b > 12 || v.at(at2) != mark {
 		return i
 	}
 	y, yw, end := v.integer(at2+1, 4)
@@ -352,32 +370,32 @@ func (v *view) dayFirst(i int) int {
 		return i
 	}
 	switch {
-	case yw == 4 && y >= 1880 && y <= 2100:
+	case yw == 4 && validDate(y, 1, 1):
 		return v.clock(end)
-	case yw == 2 && mark == '/':
-		return end
-	case yw == 2 && mark == '-' && aw == 2 && bw == 2:
+	case yw == 2 && (mark == '/' || mark == '-' && aw+bw == 4):
 		return end
 	}
 	return i
 }
 
+func dayNumber(n int) bool { return n >= 1 && n <= 31 }
+
 // looseDay reads what is a date by the words around it: 于5日, 本月5号, 5日上午, 于3.5, 于3-15.
 func (s *scan) looseDay(i int) int {
 	v := s.v
 	n, width, at := v.integer(i, 2)
-	if at == i || n < 1 || n > 31 {
+	if at == i || !dayNumber(n) {
 		return i
 	}
-	if v.at(at) == '日' || v.at(at) == '号' {
+	if v.oneOf(at, "日号") {
 		if v.dayBefore(i) || v.dayAfter(at+1) {
 			return at + 1
 		}
 		return i
 	}
-	if mark := v.at(at); width > 0 && n <= 12 && (mark == '-' || mark == '/' || mark == '.') && (v.at(i-1) == '于' || v.before(i, "日期:")) {
+	if width > 0 && n <= 12 && v.oneOf(at, "-/.") && (v.at(i-1) == '于' || v.before(i, "日期:")) {
 		d, dw, end := v.integer(at+1, 2)
-		if dw > 0 && d >= 1 && d <= 31 && v.closed(end) && v.is(end, wide) && !v.counts(end) {
+		if dw > 0 && dayNumber(d) && v.closed(end) && v.is(end, wide) && !v.counts(end) {
 			return end
 		}
 	}

@@ -50,16 +50,20 @@ func (s *scan) findKnown(k *knowledge) {
 				s.known(i, end, n.typ)
 			}
 		}
-		if v.cls[i]&alpha == 0 {
+		if v.cls[i]&alpha != 0 {
+			s.knownLatin(i, k.latin)
+		}
+	}
+}
+
+// knownLatin claims the names in letters that begin at i.
+func (s *scan) knownLatin(i int, list []latin) {
+	for _, l := range list {
+		if l.part && !s.v.is(i, upper) {
 			continue
 		}
-		for _, l := range k.latin {
-			if l.part && !v.is(i, upper) {
-				continue
-			}
-			if end := v.sameLatin(i, l.words); end > i && !(l.part && s.eponym(end)) {
-				s.known(i, end, Name)
-			}
+		if end := s.v.sameLatin(i, l.words); end > i && (!l.part || !s.eponym(end)) {
+			s.known(i, end, Name)
 		}
 	}
 }
@@ -124,7 +128,7 @@ func (v *view) sameNumber(i int, want string) int {
 		case c == '*':
 			n++
 			masked++
-		case n > 0 && (separates(c) || c == '.' || c == '/' || c == '_' || c == '(' || c == ')'):
+		case n > 0 && (separates(c) || v.oneOf(at, "./_()")):
 		default:
 			d, ok := misread(c)
 			if !ok || rune(d)+'0' != rune(want[n]) || misses == 2 || len(want) < 8 {
@@ -135,10 +139,15 @@ func (v *view) sameNumber(i int, want string) int {
 		}
 		at++
 	}
-	if v.is(at, digit) || v.is(at, alpha) && v.gapAt(at) == noGap && len(want) < 8 || len(want)-masked < 4 {
+	if len(want)-masked < 4 || v.goesOn(at, len(want)) {
 		return i
 	}
 	return at
+}
+
+// goesOn tells whether a number of n characters that ends at i is a part of a longer one.
+func (v *view) goesOn(i, n int) bool {
+	return v.is(i, digit) || v.is(i, alpha) && v.gapAt(i) == noGap && n < 8
 }
 
 // sameLatin compares the words of a name with the text at i; between them may stand nothing,

@@ -4,7 +4,7 @@ import "strings"
 
 // idLabels are the words behind which a number of a type stands. Blanks inside Chinese are
 // gone in the view, letters are in lower case.
-var idLabels = map[Type]string{
+var idLabels = map[Type]string{ //nolint:gosec // G101: these are words, not secrets
 	IDCard:       "身份证 身份证号 身份证号码 身份证件号 身份证件号码 证件号 证件号码 公民身份号码 身份号码 居民身份证 居民身份证号 居民身份证号码 有效证件号 证件",
 	InsuranceNo:  "医保卡号 医保号 医保卡 医保编号 医保证号 医疗证号 社保号 社保卡号 社保卡 社会保障号 社会保障卡号 社会保险号 参保号 医疗保险号 医疗保险手册号 合作医疗证号 农合号 新农合证号 医保电子凭证号 insurance_no policy_no member_id",
 	Phone:        "电话 电话号 电话号码 联系电话 联系方式 手机 手机号 手机号码 移动电话 固定电话 座机 家庭电话 单位电话 咨询电话 随访电话 本人电话 家属电话 预约电话 热线 tel telephone phone mobile cell 电话/手机",
@@ -71,37 +71,49 @@ func (s *scan) labelled(h hit) {
 // connector skips what stands between a label and its value, and tells whether a mark such as
 // a colon was among it.
 func (v *view) connector(i int) (at int, marked bool) {
-	at = i
-	if v.at(at) == '(' { // 电话(手机):
-		for end := at + 1; end < at+10; end++ {
-			if v.at(end) == ')' {
-				if !v.is(end-1, digit) {
-					at = end + 1
-				}
-				break
-			}
-		}
-	}
+	at = v.remark(i)
 	for at < i+16 {
 		switch {
-		case v.at(at) == ':' || v.at(at) == '=' || v.at(at) == '：':
+		case v.oneOf(at, ":=："):
 			marked = true
-		case v.at(at) == ' ' || v.at(at) == '#' || v.at(at) == '(' || v.at(at) == '"' || v.at(at) == '\'' || v.at(at) == '_':
-		case v.at(at) == '号' || v.at(at) == '码' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '/' && v.is(at+1, han):
-		case v.has(at, "no.") || v.has(at, "is ") || v.has(at, "no:") || v.has(at, "id:"):
-			at += 2
-		case v.has(at, "no ") || v.has(at, "id "):
-			at += 2
-		case v.has(at, "number"):
-			at += 5
-		case v.has(at, "编号"):
+			at++
+		case v.oneOf(at, " #(\"'_号码为是"), v.at(at) == '/' && v.is(at+1, han):
 			at++
 		default:
-			return at, marked
+			next := v.filler(at)
+			if next == at {
+				return at, marked
+			}
+			at = next
 		}
-		at++
 	}
 	return at, marked
+}
+
+// remark skips a remark in brackets behind a label: 电话(手机):
+func (v *view) remark(i int) int {
+	if v.at(i) != '(' {
+		return i
+	}
+	for end := i + 1; end < i+10; end++ {
+		if v.at(end) == ')' {
+			if v.is(end-1, digit) {
+				return i
+			}
+			return end + 1
+		}
+	}
+	return i
+}
+
+// filler skips a word that belongs to a label.
+func (v *view) filler(i int) int {
+	for _, w := range [...]string{"no.", "is ", "no:", "id:", "no ", "id ", "number", "编号"} {
+		if v.has(i, w) {
+			return i + len([]rune(w))
+		}
+	}
+	return i
 }
 
 // labelledNumber reads a number of letters and digits with its separators.
@@ -113,21 +125,8 @@ func (s *scan) labelledNumber(at int, typ Type, marked bool) {
 			return
 		}
 	}
-	end, digits := v.word(at)
-	if end == at {
-		return
-	}
-	lead := at
-	for v.is(lead, alpha) && lead < at+3 {
-		lead++
-	}
-	if r := v.read(lead, 20); r.end > end && (r.uniform() || marked && r.spaced()) && r.n >= 6 && v.closed(r.end) {
-		end, digits = r.end, r.n
-	}
-	if !enough(typ, end-at, digits, marked) {
-		return
-	}
-	if typ == IDCard && digits < 6 {
+	end, digits := v.spacedWord(at, marked)
+	if end == at || !enough(typ, end-at, digits, marked) {
 		return
 	}
 	if v.at(end) == '(' && v.is(end+1, digit|alpha) && v.at(end+2) == ')' { // check digit of Hong Kong
@@ -141,6 +140,22 @@ func (s *scan) labelledNumber(at int, typ Type, marked bool) {
 	}
 }
 
+// spacedWord is word for a number that may be written with blanks.
+func (v *view) spacedWord(at int, marked bool) (end, digits int) {
+	end, digits = v.word(at)
+	if end == at {
+		return end, 0
+	}
+	lead := at
+	for v.is(lead, alpha) && lead < at+3 {
+		lead++
+	}
+	if r := v.read(lead, 20); r.end > end && (r.uniform() || marked && r.spaced()) && r.n >= 6 && v.closed(r.end) {
+		end, digits = r.end, r.n
+	}
+	return end, digits
+}
+
 // enough tells whether a value behind a label is long enough to be the number it announces.
 func enough(typ Type, n, digits int, marked bool) bool {
 	switch typ {
@@ -150,6 +165,8 @@ func enough(typ Type, n, digits int, marked bool) bool {
 		return n >= 4 && digits >= 2 || marked && n >= 3 && digits >= 1
 	case QQ:
 		return digits >= 5
+	case IDCard:
+		return digits >= 6
 	case SSN:
 		return digits == 9
 	}
@@ -161,13 +178,11 @@ func enough(typ Type, n, digits int, marked bool) bool {
 func (v *view) word(i int) (end, digits int) {
 	end = i
 	for end-i < 40 {
-		c := v.at(end)
 		switch {
 		case v.is(end, digit):
 			digits++
-		case v.is(end, alpha):
-		case end > i && (c == '-' || c == '_' || c == '/' || c == '.' || c == '*') && (v.is(end+1, alpha|digit) || v.at(end+1) == '*'):
-		case c == '*':
+		case v.is(end, alpha), v.at(end) == '*':
+		case end > i && v.oneOf(end, "-_/.") && (v.is(end+1, alpha|digit) || v.at(end+1) == '*'):
 		default:
 			return end, digits
 		}
@@ -207,42 +222,46 @@ func (s *scan) labelledPhone(at int, typ Type) {
 		if v.at(at) == '(' && v.at(at+1) == '+' {
 			return // a number with its country code is recognised by itself
 		}
-		for v.at(at) == '+' || v.at(at) == '(' {
+		for v.oneOf(at, "+(") {
 			at++
 		}
-		r := v.read(at, 13)
-		if v.at(r.end) == ')' && r.n <= 4 {
-			rest := v.read(r.end+1, 8)
-			r.n, r.end = r.n+rest.n, rest.end
-		}
-		if r.n < 7 || !v.closed(r.end) && v.at(r.end) != 'x' && v.at(r.end) != 'e' || r.n == 8 && v.compact(at) > at {
+		r := v.phoneRun(at)
+		if r.n < 7 || !v.closed(r.end) && !v.oneOf(r.end, "xe") || r.n == 8 && v.compact(at) > at {
 			return
-		}
-		if x := v.landlineRun(at); x.n >= 10 && x.d[0] == 0 {
-			r = x
 		}
 		end := v.extension(r.end, r.ng > 2)
 		s.claim(from, end, typ, 0.96)
-		switch v.at(end) {
-		case '、', '/', ',', ';', '或':
-			at = end + 1
-		default:
+		if !v.oneOf(end, "、/,;或") {
 			return
 		}
+		at = end + 1
 	}
+}
+
+// phoneRun reads the digits of any telephone number, over the bracket of an area code.
+func (v *view) phoneRun(at int) run {
+	r := v.read(at, 13)
+	if v.at(r.end) == ')' && r.n <= 4 {
+		rest := v.read(r.end+1, 8)
+		r.n, r.end = r.n+rest.n, rest.end
+	}
+	if x := v.landlineRun(at); x.n >= 10 && x.d[0] == 0 {
+		return x
+	}
+	return r
 }
 
 // labelledBed reads the number of a bed: 12, 加3, 12-2, A05, 十二.
 func (s *scan) labelledBed(at int, marked bool) {
 	v := s.v
 	end := at
-	if v.at(end) == '加' || v.at(end) == '+' {
+	if v.oneOf(end, "加+") {
 		end++
 	}
 	if v.is(end, numeral) {
 		_, end = v.numeralAt(end)
 	}
-	for v.is(end, digit) || v.is(end, alpha) && v.is(end+1, digit) || v.at(end) == '-' && v.is(end+1, digit) || v.at(end) == '+' && v.is(end+1, digit) {
+	for v.is(end, digit) || (v.is(end, alpha) || v.oneOf(end, "-+")) && v.is(end+1, digit) {
 		end++
 	}
 	if end == at || end-at > 8 || v.at(end) == '张' || !marked && !v.is(end-1, digit|numeral) || !v.closed(end) {

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -171,6 +172,12 @@ func (v *view) has(i int, s string) bool {
 		i++
 	}
 	return true
+}
+
+// oneOf tells whether the character at i is one of a set.
+func (v *view) oneOf(i int, set string) bool {
+	r := v.at(i)
+	return r != 0 && strings.ContainsRune(set, r)
 }
 
 // before tells whether the view reads s just before i.
