@@ -75,7 +75,8 @@ func putFile(out *tar.Writer, dir string, f File) error {
 
 // Unpack reads what Pack wrote into dir, which must not exist or be empty, and writes no more
 // than limit bytes (0: MaxPackage). It takes exactly the files that the manifest names, in
-// their order and size. The content is not believed before Verify has compared it.
+// their order and size. The content is not believed before Verify has compared it; it is not
+// synced to disk, since it can be unpacked again.
 func Unpack(r io.Reader, dir string, limit int64) error {
 	if limit <= 0 || limit > MaxPackage {
 		limit = MaxPackage
@@ -111,10 +112,11 @@ func Unpack(r io.Reader, dir string, limit int64) error {
 	if err := atEnd(in, zip); err != nil {
 		return err
 	}
-	if err := fsatomic.WriteFile(filepath.Join(dir, ProofKeyName), salts, 0o600); err != nil {
+	err = errors.Join(os.WriteFile(filepath.Join(dir, ProofKeyName), salts, 0o600), os.WriteFile(filepath.Join(dir, ManifestName), text, 0o600))
+	if err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
-	return fsatomic.WriteFile(filepath.Join(dir, ManifestName), text, 0o600)
+	return nil
 }
 
 // atEnd requires that nothing follows: the archive is at its end, and so is the stream.
@@ -172,7 +174,10 @@ func takeFile(in *tar.Reader, dir string, f File) error {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	_, err = io.Copy(out, io.LimitReader(in, f.Size))
-	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: cut off", ErrMalformed)
+	}
+	if err := errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("dataset: unpack %s: %w", f.Name, err)
 	}
 	return nil
