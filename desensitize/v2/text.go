@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/emrbridge/emrbridge/adapters/hl7"
@@ -201,18 +202,43 @@ func (r *run) label(n *node) string {
 	return r.plain(parts[1])
 }
 
+// reference is a name of a condition: .5 or OBX-3.1.
+type reference struct {
+	segment string // "" for the value's own repetition
+	numbers []int
+}
+
+// referenceCache remembers the names of conditions, of which policies have few.
+type referenceCache struct{ m sync.Map }
+
+var references referenceCache
+
+func (c *referenceCache) of(name string) reference {
+	if v, ok := c.m.Load(name); ok {
+		return v.(reference) //nolint:errcheck,forcetypeassert // only references are stored
+	}
+	var ref reference
+	seg, rest, _ := strings.Cut(name, "-")
+	if strings.HasPrefix(name, ".") {
+		seg, rest = "", name[1:]
+	}
+	ref.segment = seg
+	ref.numbers, _ = numbersOf(rest) // conditionName has checked it
+	c.m.Store(name, ref)
+	return ref
+}
+
 // near returns the values that a condition names: parts of the value's repetition, or fields
 // of its segment.
 func (r *run) near(n *node, raw []byte, name string) []string {
-	if rest, ok := strings.CutPrefix(name, "."); ok {
-		numbers, _ := numbersOf(rest)
-		return []string{r.descend(raw, numbers)}
+	ref := references.of(name)
+	if ref.segment == "" {
+		return []string{r.descend(raw, ref.numbers)}
 	}
-	seg, rest, _ := strings.Cut(name, "-")
-	if seg != n.place.segment {
+	if ref.segment != n.place.segment {
 		return nil
 	}
-	numbers, _ := numbersOf(rest)
+	seg, numbers := ref.segment, ref.numbers
 	number := numbers[0]
 	if seg == "MSH" || seg == "FHS" || seg == "BHS" {
 		number--

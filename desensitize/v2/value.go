@@ -86,24 +86,12 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 	var room [32][]byte
 	parts := split(room[:0], raw, sep)
 	var changed places
-	if len(n.units) > 0 {
-		r.setTypeCode(n, parts)
-		for _, u := range n.units {
-			r.change(n, u, raw, parts, rule, &changed)
-		}
-	}
-	same := false
-	if n.typ == "CWE" && rule != nil && !whole(rule.rule.Method) {
-		same = r.changeCodes(n, parts, rule, &changed)
-	}
+	same := r.prepare(n, raw, parts, rule, &changed)
 	for i, part := range parts {
 		if i > 0 {
 			r.out = append(r.out, sep)
 		}
-		r.terminology = guard.Unknown
-		if n.typ == "CWE" && i < len(n.parts) && n.parts[i].leaf == codeLeaf && i+2 < len(parts) {
-			r.terminology = guard.TerminologyOf(parts[i+2])
-		}
+		r.terminology = terminologyOf(n, parts, i)
 		switch {
 		case i >= len(n.parts):
 			r.value(n.extra, part, nil)
@@ -113,6 +101,29 @@ func (r *run) composite(n *node, raw []byte, rule *compiled) {
 			r.value(n.parts[i], part, r.forPart(n, n.parts[i], raw, rule, same))
 		}
 	}
+}
+
+// prepare puts the new texts of units and codes in place; same says that the codes are as they
+// were.
+func (r *run) prepare(n *node, raw []byte, parts [][]byte, rule *compiled, changed *places) (same bool) {
+	if len(n.units) > 0 {
+		r.setTypeCode(n, parts)
+		for _, u := range n.units {
+			r.change(n, u, raw, parts, rule, changed)
+		}
+	}
+	if n.typ == "CWE" && rule != nil && !whole(rule.rule.Method) {
+		return r.changeCodes(n, parts, rule, changed)
+	}
+	return false
+}
+
+// terminologyOf is the kind of the code system that stands two parts behind a code of a CWE.
+func terminologyOf(n *node, parts [][]byte, i int) guard.Terminology {
+	if n.typ != "CWE" || i >= len(n.parts) || n.parts[i].leaf != codeLeaf || i+2 >= len(parts) {
+		return guard.Unknown
+	}
+	return guard.TerminologyOf(parts[i+2])
 }
 
 // places says which parts of a value have a new text: the number of it in run.news, from 1.
