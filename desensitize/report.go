@@ -25,29 +25,7 @@ const DefaultRule = "default"
 // for concurrent use; reports of several goroutines are merged.
 type Report struct {
 	Records int // de-identified records
-	counts  map[Change]int
-}
-
-// Add counts a change.
-func (r *Report) Add(c Change) { r.AddN(c, 1) }
-
-// AddN counts a change n times.
-func (r *Report) AddN(c Change, n int) {
-	if r.counts == nil {
-		r.counts = map[Change]int{}
-	}
-	r.counts[c] += n
-}
-
-// Merge adds what another report counted.
-func (r *Report) Merge(other *Report) {
-	if other == nil {
-		return
-	}
-	r.Records += other.Records
-	for c, n := range other.counts {
-		r.AddN(c, n)
-	}
+	counts  map[string][]Counted // by path, in the order in which they came
 }
 
 // Counted is a change with how often it was made.
@@ -56,11 +34,42 @@ type Counted struct {
 	Count int `json:"count"`
 }
 
+// Add counts a change.
+func (r *Report) Add(c Change) { r.AddN(c, 1) }
+
+// AddN counts a change n times.
+func (r *Report) AddN(c Change, n int) {
+	list := r.counts[c.Path]
+	for i := range list {
+		if list[i].Change == c {
+			list[i].Count += n
+			return
+		}
+	}
+	if r.counts == nil {
+		r.counts = map[string][]Counted{}
+	}
+	r.counts[c.Path] = append(list, Counted{c, n})
+}
+
+// Merge adds what another report counted.
+func (r *Report) Merge(other *Report) {
+	if other == nil {
+		return
+	}
+	r.Records += other.Records
+	for _, list := range other.counts {
+		for _, c := range list {
+			r.AddN(c.Change, c.Count)
+		}
+	}
+}
+
 // Changes returns what was done, sorted by path, rule, method, type and detail.
 func (r *Report) Changes() []Counted {
 	out := make([]Counted, 0, len(r.counts))
-	for c, n := range r.counts {
-		out = append(out, Counted{c, n})
+	for _, list := range r.counts {
+		out = append(out, list...)
 	}
 	slices.SortFunc(out, func(a, b Counted) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Method, b.Method),
@@ -72,8 +81,10 @@ func (r *Report) Changes() []Counted {
 // Methods returns how many values each method changed or kept.
 func (r *Report) Methods() map[Method]int {
 	out := map[Method]int{}
-	for c, n := range r.counts {
-		out[c.Method] += n
+	for _, list := range r.counts {
+		for _, c := range list {
+			out[c.Method] += c.Count
+		}
 	}
 	return out
 }
@@ -81,9 +92,11 @@ func (r *Report) Methods() map[Method]int {
 // Types returns how many values of each type were changed, kept ones apart.
 func (r *Report) Types() map[Type]int {
 	out := map[Type]int{}
-	for c, n := range r.counts {
-		if c.Method != Keep && c.Type != "" {
-			out[c.Type] += n
+	for _, list := range r.counts {
+		for _, c := range list {
+			if c.Method != Keep && c.Type != "" {
+				out[c.Type] += c.Count
+			}
 		}
 	}
 	return out

@@ -146,7 +146,7 @@ func (w *Walker) Resource(ctx context.Context, data []byte, root *fhir.Node, sub
 	}
 	run := &walk{
 		ctx: ctx, m: w.m, mode: w.mode, session: s, src: data, out: make([]byte, 0, root.End-root.Start), paths: map[string]string{},
-		people: findPeople(root, subject != nil), replacing: -1,
+		people: findPeople(root, subject), replacing: -1,
 	}
 	wrote, err := run.resource(w.m.root(typ), root, false)
 	if err != nil {

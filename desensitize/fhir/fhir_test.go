@@ -170,6 +170,24 @@ func TestOnePatient(t *testing.T) {
 	}
 }
 
+// TestTwoPatients: the subject that the caller names is the first patient; another one in the
+// Bundle has days and a pseudonym of its own, and still refers to the first by the right name.
+func TestTwoPatients(t *testing.T) {
+	in := `{"resourceType":"Bundle","type":"collection","entry":[
+		{"resource":{"resourceType":"Patient","id":"mother","deceasedDateTime":"2024-05-10"}},
+		{"resource":{"resourceType":"Patient","id":"child","deceasedDateTime":"2024-05-10"}},
+		{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/child"},"focus":[{"reference":"Patient/mother"}]}}]}`
+	out, err := newWalker(t, "gbt39725-agreement").Record(context.Background(), []byte(in), []byte("subject"), nil, &desensitize.Report{})
+	require.NoError(t, err)
+	root, err := fhir.Parse(out, fhir.Limits{})
+	require.NoError(t, err)
+	entry := func(i int) *fhir.Node { return root.Get("entry").Items[i].Get("resource") }
+	require.NotEqual(t, entry(0).Get("id").Str(), entry(1).Get("id").Str())
+	require.NotEqual(t, entry(0).Get("deceasedDateTime").Str(), entry(1).Get("deceasedDateTime").Str())
+	require.Equal(t, "Patient/"+entry(1).Get("id").Str(), entry(2).At("subject", "reference").Str())
+	require.Equal(t, "Patient/"+entry(0).Get("id").Str(), entry(2).At("focus", "reference").Str())
+}
+
 // rules makes a walker of rules for FHIR.
 func rules(t testing.TB, set ...desensitize.Rule) *walker.Walker {
 	t.Helper()

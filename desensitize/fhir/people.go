@@ -10,7 +10,7 @@ import (
 // people says which patients a record is about.
 type people struct {
 	main    string            // reference of the patient whom the caller's subject names
-	given   bool              // the caller named the patient
+	given   []byte            // subject by which the caller names the patient, nil if not
 	numbers map[string]string // first number of a patient by reference, from a Bundle
 	known   map[string][]byte // subjects by reference
 	alias   map[string]string // full URL of a patient → Patient/id
@@ -19,7 +19,7 @@ type people struct {
 
 // findPeople looks through a record. Of a Bundle with its Patient the first number of the
 // patient names the subject, as in the other formats; of a single resource the logical id.
-func findPeople(root *fhir.Node, given bool) people {
+func findPeople(root *fhir.Node, given []byte) people {
 	p := people{given: given, numbers: map[string]string{}}
 	p.main = patientOf(root)
 	for _, e := range root.Get("entry").List() {
@@ -115,7 +115,7 @@ func (p *people) enter(s *desensitize.Session, n *fhir.Node) func() {
 		}
 		return func() {}
 	}
-	if p.given && (ref == p.main || p.main == "") {
+	if p.given != nil && (ref == p.main || p.main == "") {
 		return func() {}
 	}
 	return s.Under(p.subject(ref))

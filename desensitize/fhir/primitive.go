@@ -71,6 +71,10 @@ func (o *object) beside(e *edge, v, shadow *fhir.Node) (bool, error) {
 // places.
 func (o *object) primitives(e *edge, v, shadow *fhir.Node) (bool, error) {
 	w := o.w
+	if shadow == nil {
+		o.key(e.key)
+		return o.plainList(e, v)
+	}
 	var values, shadows [][]byte
 	n := max(len(v.List()), len(shadow.List()))
 	anyValue, anyShadow := false, false
@@ -108,6 +112,33 @@ func (o *object) primitives(e *edge, v, shadow *fhir.Node) (bool, error) {
 		}
 	}
 	return anyValue || anyShadow, nil
+}
+
+// plainList writes a list of primitive values that nothing stands beside.
+func (o *object) plainList(e *edge, v *fhir.Node) (bool, error) {
+	w := o.w
+	w.out = append(w.out, '[')
+	any := false
+	for _, n := range v.Items {
+		mark := len(w.out)
+		if any {
+			w.out = append(w.out, ',')
+		}
+		ok := false
+		if n.Kind != fhir.Null {
+			var err error
+			if ok, err = o.one(e, n); err != nil {
+				return false, err
+			}
+		}
+		if !ok {
+			w.out = w.out[:mark]
+			continue
+		}
+		any = true
+	}
+	w.out = append(w.out, ']')
+	return any, nil
 }
 
 func at(list []*fhir.Node, i int) *fhir.Node {

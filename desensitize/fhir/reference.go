@@ -71,6 +71,25 @@ func rewrite(text, home string, pseudonym func(kind, id string) string) string {
 	return out
 }
 
+// isUUID reports an id in the form of a UUID (RFC 9562 §4).
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f'):
+			return false
+		}
+	}
+	return true
+}
+
 // asUUID makes a UUID of version 8 (RFC 9562 §5.8) of a pseudonym.
 func asUUID(pseudonym string) string {
 	u := desensitize.PseudonymBits(pseudonym)
@@ -83,11 +102,23 @@ func asUUID(pseudonym string) string {
 // caller names has one pseudonym in all records of the project.
 func (w *walk) pseudonym(r *desensitize.Rule, kind, id string) string {
 	project := w.session.Job().Project()
-	p := ""
-	if w.people.given && kind+"/"+id == w.people.main {
-		p = project.SubjectPseudonym(w.session.Subject())
+	name := kind + "/" + id
+	p, ok := "", false
+	if w.people.given != nil && name == w.people.main {
+		p = project.SubjectPseudonym(w.people.given)
 	} else {
-		p = project.Pseudonym(desensitize.Reference, kind+"/"+id)
+		if isUUID(id) {
+			name = "urn/" + strings.ToLower(id) // unique without a type: urn:uuid:x is Patient/x
+		}
+		if p, ok = w.ids[name]; !ok {
+			p = project.Pseudonym(desensitize.Reference, name)
+			if w.ids == nil {
+				w.ids = map[string]string{}
+			}
+			if len(w.ids) < maxLinks {
+				w.ids[name] = p
+			}
+		}
 	}
 	if r == nil {
 		return p

@@ -38,6 +38,7 @@ type walk struct {
 	guard     guard.People
 	call      Call              // used again for every value
 	links     map[string]string // references that were rewritten before
+	ids       map[string]string // pseudonyms of ids
 	free      []*object         // objects that are done with
 	cleaned   map[string]bool   // whether recognisers find nothing in a text
 }
