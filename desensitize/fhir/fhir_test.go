@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/emrbridge/emrbridge/adapters/fhir"
@@ -312,6 +314,24 @@ func TestAttachment(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(out), `"contentType":"text/plain","data":"5bCP"}`)
 	require.NotContains(t, string(out), `"id":"b"`)
+}
+
+// TestConcurrent: one walker serves many goroutines, and the result does not depend on it.
+func TestConcurrent(t *testing.T) {
+	w, data := newWalker(t, "gbt39725-agreement"), bundle(t)
+	want, err := newWalker(t, "gbt39725-agreement").Record(context.Background(), data, nil, nil, &desensitize.Report{})
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 5 {
+				got, err := w.Record(context.Background(), data, nil, nil, &desensitize.Report{})
+				assert.NoError(t, err)
+				assert.Equal(t, string(want), string(got))
+			}
+		})
+	}
+	group.Wait()
 }
 
 func FuzzRecord(f *testing.F) {

@@ -193,8 +193,8 @@ func (w *walk) resource(e *edge, n *fhir.Node, contained bool) (bool, error) {
 		r.locals = map[string]bool{}
 	}
 	trail, replacing, base := w.trail, w.replacing, w.base
-	w.base = len(trail)
-	w.trail, w.replacing = append(trail, e.elem.Type.Name), -1
+	w.base, w.replacing = len(trail), -1
+	w.trail = append(w.trail, e.elem.Type.Name)
 	w.inside = append(w.inside, r)
 	back := w.people.enter(w.session, n)
 	defer func() {

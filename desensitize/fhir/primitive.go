@@ -83,13 +83,7 @@ func (o *object) primitives(e *edge, v, shadow *fhir.Node) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		beside, err := o.part(func() (bool, error) {
-			s := at(shadow.List(), i)
-			if s == nil || s.Kind == fhir.Null {
-				return false, nil
-			}
-			return o.beside(e, at(v.List(), i), s)
-		})
+		beside, err := o.part(func() (bool, error) { return o.besideOf(e, at(v.List(), i), at(shadow.List(), i)) })
 		if err != nil {
 			return false, err
 		}
@@ -107,9 +101,6 @@ func (o *object) primitives(e *edge, v, shadow *fhir.Node) (bool, error) {
 	if anyShadow {
 		o.key(shadowKey(e))
 		w.out = appendParts(w.out, shadows)
-		if !anyValue && w.mode.strict {
-			return true, nil
-		}
 	}
 	return anyValue || anyShadow, nil
 }
@@ -172,6 +163,13 @@ func appendParts(dst []byte, parts [][]byte) []byte {
 		dst = append(dst, p...)
 	}
 	return append(dst, ']')
+}
+
+func (o *object) besideOf(e *edge, v, shadow *fhir.Node) (bool, error) {
+	if shadow == nil || shadow.Kind == fhir.Null {
+		return false, nil
+	}
+	return o.beside(e, v, shadow)
 }
 
 func (o *object) oneOf(e *edge, list []*fhir.Node, i int) (bool, error) {
