@@ -223,9 +223,9 @@ func (m *making) keep(subject int32, v map[string]any) error {
 }
 
 // release passes the risk gate and writes the package and the list of its subjects.
-func (m *making) release(ctx context.Context) error {
+func (m *making) release(context.Context) error {
 	m.tell(m.s, "risk", 0, 0)
-	verdict, err := m.gate(ctx)
+	verdict, err := m.gate()
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,8 @@ package release
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +28,7 @@ const subjectName = "subject"
 
 // quasi are the columns of the table of subjects by which somebody could be found again, with
 // the hierarchies along which they are generalised.
-var quasi = []struct {
-	column, hierarchy string
-	weight            float64 // of what is lost of it
-}{{"sex", "sex", 2}, {"age", "age", 3}, {"region", "region", 1}}
+var quasi = []struct{ column, hierarchy string }{{"sex", "sex"}, {"age", "age"}, {"region", "region"}}
 
 // sensitive is what must not be learnt of somebody in the table. It is measured, not released
 // beside the quasi-identifiers.
@@ -62,7 +56,7 @@ func (v verdict) stays(subject int32) bool { return !v.out[subject] }
 // gate generalises the subjects until each is one of enough that look the same, also when
 // this release is compared with earlier ones, holds back those for whom that would cost all
 // others too much, and refuses what is still over the limits of the sharing model.
-func (m *making) gate(ctx context.Context) (verdict, error) {
+func (m *making) gate() (verdict, error) {
 	if len(m.cohort) == 0 {
 		return verdict{}, ErrNobody
 	}
@@ -76,23 +70,14 @@ func (m *making) gate(ctx context.Context) (verdict, error) {
 		return verdict{}, err
 	}
 	v := verdict{out: make([]bool, len(m.cohort))}
-	raw := m.raw()
-	before, err := m.table(raw, v.out)
-	if err != nil {
-		return verdict{}, err
-	}
-	proposal, err := m.propose(ctx, before, limits, levels, &v)
-	if err != nil {
-		return verdict{}, err
-	}
-	if err := v.generalise(raw); err != nil {
+	if err := m.climb(m.raw(), limits.Least(), levels, &v); err != nil {
 		return verdict{}, err
 	}
 	after, err := m.holdBack(earlier, limits.Least(), &v)
 	if err != nil {
 		return verdict{}, err
 	}
-	return v, m.judge(append(earlier, after), proposal, limits, &v)
+	return v, m.judge(append(earlier, after), limits, &v)
 }
 
 // earlier returns the tables of the releases of the project that left, and how far each
@@ -168,53 +153,47 @@ func category(code string) string {
 	return code[:min(3, len(code))]
 }
 
-// propose chooses how far each column is generalised: what loses least and keeps the limits,
-// and no less than in any earlier release of the project.
-func (m *making) propose(ctx context.Context, t *risk.Table, limits risk.Thresholds, levels map[string]int, v *verdict) (*risk.Proposal, error) {
-	hierarchies := map[string]risk.Hierarchy{}
-	for _, q := range quasi {
-		h, err := risk.Builtin(q.hierarchy)
-		if err != nil {
-			return nil, fmt.Errorf("release: %w", err)
-		}
-		hierarchies[q.column] = h
-	}
-	limits.Suppressed = maxSuppressed
-	best, cost := (*risk.Proposal)(nil), math.Inf(1)
-	// The search minds what is lost and not for whom: it is made once for each level of the
-	// region, and what costs research least is taken.
-	for at := levels["region"]; at <= hierarchies["region"].Levels(); at++ {
-		bounds := maps.Clone(levels)
-		bounds["region"] = at
-		p, err := risk.Propose(ctx, t, hierarchies, risk.Goal{Thresholds: limits, AtLeast: bounds})
-		if errors.Is(err, risk.ErrNoSolution) {
-			return nil, fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(m.cohort), limits.Least())
-		}
-		if err != nil {
-			return nil, fmt.Errorf("release: %w", err)
-		}
-		if c := worth(p); c < cost {
-			best, cost = p, c
-		}
-	}
-	v.levels = map[string]int{}
-	for _, c := range best.Columns {
-		v.levels[c.Column] = c.Level
-	}
-	return best, nil
+// rungs are the ways in which a release may be generalised, from fine to coarse: levels of
+// sex, age and region. Each is at least as coarse as the one before in every column, so that
+// parts of two hospitals which stand on different rungs tell together of a person whom both have
+// no more than the finer one tells alone. What research misses least goes first: where
+// somebody lives, then years of age. Sex stays: a cohort that is too small for it is refused.
+var rungs = [][]int{
+	{0, 0, 0}, // years, county or finer
+	{0, 1, 1}, // 5 years, county
+	{0, 1, 2}, // 5 years, city
+	{0, 2, 2}, // 10 years, city
+	{0, 2, 3}, // 10 years, province
+	{0, 2, 4}, // 10 years
+	{0, 3, 4}, // 20 years
+	{0, 4, 4}, // sex alone
 }
 
-// worth weighs what a proposal loses of each column: age and sex mean more to research than
-// where somebody lives.
-func worth(p *risk.Proposal) (sum float64) {
-	for _, c := range p.Columns {
-		for _, q := range quasi {
-			if q.column == c.Column {
-				sum += q.weight * c.Loss
-			}
+// climb takes the finest rung on which no more than a tenth of the cohort would have to be
+// held back, and none that is finer than an earlier release of the project.
+func (m *making) climb(raw [][]string, k int, levels map[string]int, v *verdict) error {
+	for _, rung := range rungs {
+		v.levels = map[string]int{}
+		allowed := true
+		for i, q := range quasi {
+			v.levels[q.column] = rung[i]
+			allowed = allowed && rung[i] >= levels[q.column]
+		}
+		if !allowed {
+			continue
+		}
+		if err := v.generalise(raw); err != nil {
+			return err
+		}
+		t, err := m.table(v.rows, v.out)
+		if err != nil {
+			return err
+		}
+		if small := len(t.RowsBelow(k)); float64(small) <= maxSuppressed*float64(len(raw)) {
+			return nil
 		}
 	}
-	return sum
+	return fmt.Errorf("%w: %d subjects are too few for groups of %d", ErrRisk, len(raw), k)
 }
 
 // generalise applies the levels.
@@ -281,7 +260,7 @@ func (v *verdict) suppress(rows []int) {
 
 // judge measures what is left and refuses it if it is over a limit. The last of the tables is
 // that of this release.
-func (m *making) judge(tables []*risk.Table, proposal *risk.Proposal, limits risk.Thresholds, v *verdict) error {
+func (m *making) judge(tables []*risk.Table, limits risk.Thresholds, v *verdict) error {
 	after := tables[len(tables)-1]
 	if after.Rows() == 0 {
 		return fmt.Errorf("%w: nobody is left in a group of %d", ErrRisk, limits.Least())
@@ -302,7 +281,7 @@ func (m *making) judge(tables []*risk.Table, proposal *risk.Proposal, limits ris
 		v.risk.Generalise = append(v.risk.Generalise, fmt.Sprintf("%s: level %d", q.column, v.levels[q.column]))
 	}
 	report := risk.Report{Title: fmt.Sprintf("%s, %s, release %d", m.p.ID, m.MSP, m.s.Sequence), Made: m.Now().UTC().Format(time.DateOnly),
-		Schema: risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}, Subject: subjectName}, Assessment: is, Model: m.p.Model, Limits: limits, Proposal: proposal}
+		Schema: risk.Schema{Quasi: quasiNames(), Sensitive: []string{sensitive}, Subject: subjectName}, Assessment: is, Model: m.p.Model, Limits: limits}
 	if len(tables) > 1 {
 		if report.Sequence, err = risk.AssessReleases(tables, limits.Least()); err != nil {
 			return fmt.Errorf("release: %w", err)
