@@ -181,6 +181,13 @@ func (r *run) clean(s sort, rule *compiled, text string) (string, bool) {
 
 // scrub removes identifiers from a text. head stands before it while recognisers look at it.
 func (r *run) scrub(rule *compiled, head, text string) (string, bool) {
+	if media := guard.Document(text); media != "" {
+		content, err := r.session.Attachment(r.place(), media, []byte(text))
+		if r.fault(err) || content.Data == nil || guard.Document(string(content.Data)) != "" {
+			return "", false
+		}
+		return string(content.Data), true
+	}
 	return guard.Layers(hidden.Replace(text), func(text string) (string, bool) {
 		out, ok, err := r.session.Scrub(r.place(), ruleOf(rule), head+text)
 		if rest, same := strings.CutPrefix(out, head); same && ok && !r.fault(err) {

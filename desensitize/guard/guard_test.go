@@ -75,14 +75,17 @@ func TestOID(t *testing.T) {
 func TestLayers(t *testing.T) {
 	scrub := func(s string) (string, bool) { return strings.ReplaceAll(s, "王小明", "[姓名]"), true }
 	for in, want := range map[string]string{
-		"患者王小明":                            "患者[姓名]",
-		"头痛 3 天":                           "头痛 3 天",
-		"患者&#29579;&#23567;&#26126;来诊":     "患者[姓名]来诊",
-		"p=%E7%8E%8B%E5%B0%8F%E6%98%8E":    "p=[姓名]",
-		"data 546L5bCP5piO end":            "data  end",
-		"100% of R&D; fine":                "100% of R&D; fine",
-		"Hypertension and hyperlipidaemia": "Hypertension and hyperlipidaemia",
-		"x " + strings.Repeat("QUJD", 200): "x ",
+		"患者王小明":                              "患者[姓名]",
+		"头痛 3 天":                             "头痛 3 天",
+		"患者&#29579;&#23567;&#26126;来诊":       "患者[姓名]来诊",
+		"p=%E7%8E%8B%E5%B0%8F%E6%98%8E":      "p=[姓名]",
+		"50% of %E7%8E%8B%E5%B0%8F%E6%98%8E": "50% of [姓名]",
+		"<p>患者<b>王</b>小明</p>来诊":              "患者[姓名]来诊",
+		"<b>头痛</b> p<0.05, a > b":            "<b>头痛</b> p<0.05, a > b",
+		"data 546L5bCP5piO end":              "data  end",
+		"100% of R&D; fine":                  "100% of R&D; fine",
+		"Hypertension and hyperlipidaemia":   "Hypertension and hyperlipidaemia",
+		"x " + strings.Repeat("QUJD", 200):   "x ",
 	} {
 		out, ok := guard.Layers(in, scrub)
 		require.True(t, ok)

@@ -3,7 +3,8 @@ package guard
 import (
 	"encoding/base64"
 	"html"
-	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,9 +21,9 @@ const (
 )
 
 // Layers scrubs a text, and what it stands for where it is written in character references
-// (&#29579;), percent encoding (%E7%8E%8B) or base 64: a name is a name in any of them. Where
-// the plain form holds an identifier the scrubbed plain form takes the place of the text;
-// words in base 64 that hold one are left out.
+// (&#29579;), percent encoding (%E7%8E%8B), base 64 or with markup inside: a name is a name in
+// any of them. Where the plain form holds an identifier the scrubbed plain form takes the
+// place of the text; words in base 64 that hold one are left out.
 func Layers(text string, scrub Scrubber) (string, bool) {
 	out, ok := scrub(text)
 	if !ok || len(text) < minEncoded {
@@ -100,17 +101,55 @@ func decode64(word string) (plain string, ok bool) {
 	return plain, strings.IndexFunc(plain, func(c rune) bool { return !unicode.IsPrint(c) && c != '\n' && c != '\r' && c != '\t' }) < 0
 }
 
-// plainForm resolves character references and percent encoding; other is false where there
-// are none.
+// tags are the tags of markup, which may stand in the middle of a name.
+var tags = regexp.MustCompile(`</?[A-Za-z][A-Za-z0-9]{0,15}(?: [^<>]{0,400})?/?>`)
+
+// plainForm resolves character references and percent encoding and takes markup away; other
+// is false where there is none of them.
 func plainForm(text string) (plain string, other bool) {
 	plain = text
+	if strings.IndexByte(plain, '<') >= 0 {
+		plain = tags.ReplaceAllString(plain, "")
+	}
 	if strings.Contains(plain, "&") && strings.Contains(plain, ";") {
 		plain = html.UnescapeString(plain)
 	}
-	if i := strings.IndexByte(plain, '%'); i >= 0 && i+2 < len(plain) {
-		if s, err := url.PathUnescape(plain); err == nil && utf8.ValidString(s) {
+	if strings.IndexByte(plain, '%') >= 0 {
+		if s := unescapePercent(plain); utf8.ValidString(s) {
 			plain = s
 		}
 	}
 	return plain, plain != text
+}
+
+// unescapePercent resolves percent encoding where there is some; other percent signs stay.
+func unescapePercent(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// Document tells the media type of a text that is a document of its own, in which words may be
+// broken up by markup; "" for plain text.
+func Document(text string) string {
+	head := strings.TrimLeft(text, " \r\n\t\ufeff")
+	head = strings.ToLower(head[:min(len(head), 16)])
+	switch {
+	case strings.HasPrefix(head, `{\rtf`):
+		return "text/rtf"
+	case strings.HasPrefix(head, "<html"), strings.HasPrefix(head, "<!doctype html"):
+		return "text/html"
+	case strings.HasPrefix(head, "%pdf-"):
+		return "application/pdf"
+	}
+	return ""
 }

@@ -115,6 +115,11 @@ func TestAttachments(t *testing.T) {
 	require.Empty(t, get(t, out, "OBX[2]-5"))
 	require.Empty(t, get(t, out, "OBX[3]-5"))
 	require.Positive(t, report.Types()[desensitize.Attachment])
+
+	// So are documents that stand in a text, in which markup may break words up.
+	out, _ = deid(t, w, header+"OBX|1|FT|X^Y||{\\E\\rtf1 {\\E\\b 王}小明}\rOBX|2|TX|X^Y||<html><b>王</b>小明</html>\r")
+	require.Empty(t, get(t, out, "OBX[1]-5"))
+	require.Empty(t, get(t, out, "OBX[2]-5"))
 }
 
 // A text that goes on over several segments is read as one.

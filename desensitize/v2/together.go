@@ -103,7 +103,7 @@ func (r *run) scrubGroup(m *hl7.Message, group []int) {
 		if n != nil {
 			text = r.plain(raw)
 		}
-		if n == nil || guard.Layered(text) {
+		if n == nil || guard.Layered(text) || guard.Document(text) != "" {
 			flush()
 			continue
 		}
