@@ -200,7 +200,7 @@ func (e *pass) personFollows(i int) bool {
 	switch {
 	case e.is(i, ','):
 		j := e.skipLine(i + 1)
-		return e.degreeAt(j) || e.ageAt(j) || e.lower(j, "dob", "mrn", "aged", "age", "who")
+		return e.degreeAt(j) || e.ageAt(j) || e.lower(j, "dob", "mrn", "born", "aged", "age", "who")
 	case e.is(i, '('):
 		return e.lower(i+1, "dob", "mrn", "age", "aged") || e.class(i+1).cues&kinCue != 0 || e.ageAt(i+1)
 	case e.is(i, '|'):
