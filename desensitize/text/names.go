@@ -45,6 +45,26 @@ func (s *scan) chineseNames() {
 			s.list(f.to)
 		}
 	}
+	s.longNames()
+	for _, h := range s.hits {
+		if h.kinds&nameLabel != 0 {
+			s.labelledName(h)
+		}
+	}
+	s.announcedNames()
+	for i := range s.v.r {
+		switch {
+		case s.taken[i] != "":
+		case s.v.r[i] == '老' || s.v.r[i] == '小':
+			s.oldName(i)
+		case s.v.cls[i]&(surname|compoundHead) != 0:
+			s.plainName(i)
+		}
+	}
+}
+
+// longNames claims the names of other languages.
+func (s *scan) longNames() {
 	for i, r := range s.v.r {
 		if r == '·' {
 			s.dottedName(i)
@@ -55,11 +75,10 @@ func (s *scan) chineseNames() {
 			s.ethnicName(i)
 		}
 	}
-	for _, h := range s.hits {
-		if h.kinds&nameLabel != 0 {
-			s.labelledName(h)
-		}
-	}
+}
+
+// announcedNames claims the names before titles and behind words for persons.
+func (s *scan) announcedNames() {
 	for _, h := range s.hits {
 		if h.kinds&title != 0 {
 			s.titledName(h)
@@ -71,14 +90,6 @@ func (s *scan) chineseNames() {
 			s.cuedName(h)
 		}
 	}
-	for i := range s.v.r {
-		switch {
-		case (s.v.r[i] == '老' || s.v.r[i] == '小') && s.taken[i] == "":
-			s.oldName(i)
-		case s.v.cls[i]&(surname|compoundHead) != 0 && s.taken[i] == "":
-			s.plainName(i)
-		}
-	}
 }
 
 // labelledName reads the name behind a label. A field that holds nothing but a few
@@ -86,16 +97,13 @@ func (s *scan) chineseNames() {
 func (s *scan) labelledName(h hit) {
 	v := s.v
 	at, marked := v.connector(h.to)
-	if h.kinds&title != 0 && v.is(h.from-1, han) && v.gapAt(h.from) == noGap && v.is(h.from-1, surname|often|seldom|uncommon) && s.reach[h.from] <= int32(h.from)-1 {
-		return // somebody speaks: 刘涛主任：
-	}
-	if v.is(at, alpha) {
-		if marked {
-			s.latinName(at)
-		}
+	switch {
+	case s.speaker(h):
 		return
-	}
-	if s.taken[min(at, v.len())] != "" || !v.is(at, han) {
+	case v.is(at, alpha) && marked:
+		s.latinName(at)
+		return
+	case s.taken[min(at, v.len())] != "" || !v.is(at, han):
 		return
 	}
 	base := float32(3)
@@ -110,27 +118,35 @@ func (s *scan) labelledName(h hit) {
 		s.name(at, end, score)
 		return
 	}
-	end := at
-	for v.is(end, han) && end-at <= 5 && (end == at || v.gapAt(end) == noGap) {
-		end++
-	}
-	if marked && end-at >= 2 && end-at <= 4 && s.wordEnd[at] == 0 && !v.is(end, alpha|digit|han) && v.at(end) != ':' {
+	if end := v.hanRun(at); marked && end-at >= 2 && end-at <= 4 && s.wordEnd[at] == 0 && !v.is(end, alpha|digit|han) && v.at(end) != ':' {
 		s.name(at, end, 4)
 	}
+}
+
+// speaker tells whether a title stands behind a name, as where somebody speaks: 刘涛主任：
+func (s *scan) speaker(h hit) bool {
+	v := s.v
+	return h.kinds&title != 0 && v.is(h.from-1, surname|often|seldom|uncommon) && v.gapAt(h.from) == noGap && int(s.reach[h.from]) < h.from
+}
+
+// hanRun returns the end of up to five Chinese characters that stand together.
+func (v *view) hanRun(at int) int {
+	end := at
+	for v.is(end, han) && end-at < 5 && (end == at || v.gapAt(end) == noGap) {
+		end++
+	}
+	return end
 }
 
 // fieldName returns the end of a field that holds two to four characters, a surname first, and
 // is no word.
 func (s *scan) fieldName(at int) int {
 	v := s.v
-	end := at
-	for v.is(end, han) && end-at <= 4 && (end == at || v.gapAt(end) == noGap) {
-		end++
-	}
-	if n := end - at; n < 2 || n > 4 || !v.is(at, surname|compoundHead) || s.wordEnd[at] > 0 || v.at(end) == ':' || v.is(end, alpha|digit) && v.gapAt(end) == noGap {
+	end := v.hanRun(at)
+	if n := end - at; n < 2 || n > 4 || !v.is(at, surname|compoundHead) || v.at(end) == ':' || v.is(end, alpha|digit) && v.gapAt(end) == noGap {
 		return at
 	}
-	for j := at + 1; j < end; j++ {
+	for j := at; j < end; j++ {
 		if s.wordEnd[j] > 0 {
 			return at
 		}
@@ -148,16 +164,10 @@ func (s *scan) cuedName(h hit) {
 	if h.to-h.from == 1 {
 		base = 1.2
 	}
-	switch v.at(at) {
-	case ':', '：', '(', '"':
+	if v.oneOf(at, ":：(\"") {
 		at, base = at+1, base+2
-	case '、', '/':
-		if h.kinds&title == 0 || h.to-h.from == 1 {
-			return
-		}
-		at++
 	}
-	if v.at(h.from) == '姓' && h.to-h.from == 1 && v.is(at, han) && (v.is(at, surname) || !v.is(at+1, han)) && !v.is(at+1, often|seldom) && s.wordEnd[h.from] == 0 {
+	if v.has(h.from, "姓") && s.familyAlone(h, at) {
 		s.claim(at, at+1, Name, 0.8)
 		return
 	}
@@ -171,6 +181,12 @@ func (s *scan) cuedName(h hit) {
 	if score >= enoughForName {
 		s.name(at, end, score)
 	}
+}
+
+// familyAlone tells whether nothing but a surname follows 姓.
+func (s *scan) familyAlone(h hit, at int) bool {
+	v := s.v
+	return h.to-h.from == 1 && s.wordEnd[h.from] == 0 && v.is(at, han) && (v.is(at, surname) || !v.is(at+1, han)) && !v.is(at+1, often|seldom)
 }
 
 // likelyGiven tells whether all characters are such as given names have.
@@ -194,8 +210,8 @@ func (s *scan) plainName(i int) {
 			return
 		}
 	}
-	end, score := s.bestName(i, s.leftOf(i))
 	left := s.leftOf(i)
+	end, score := s.bestName(i, left)
 	limit := float32(enoughForName)
 	if end == i+2 && left < 1 {
 		limit = enoughForShort
@@ -213,19 +229,19 @@ func (s *scan) leftOf(i int) float32 {
 		return 1.5
 	case v.gapAt(i) == blank:
 		return 1
-	case s.taken[i-1] == Hospital || s.taken[i-1] == Ward || s.taken[i-1] == Bed || s.taken[i-1] == Date:
+	case s.afterPlace(i):
 		return 1
 	case v.at(i-1) == ':':
 		return s.afterColon(i)
-	case i > 0 && strings.ContainsRune("(<>[]{}|【】《》\"=#*", v.r[i-1]):
+	case v.oneOf(i-1, "(<>[]{}|【】《》\"=#*"):
 		return 1.2
 	case !v.is(i-1, han):
 		return 0.5
-	case strings.ContainsRune("由请找嘱经遣陪叫", v.r[i-1]):
+	case v.oneOf(i-1, "由请找嘱经遣陪叫"):
 		return 1.6
 	case v.is(i-1, function):
 		return 1.2
-	case v.at(i-1) == '者' || v.at(i-1) == '员' || v.at(i-1) == '科' || v.at(i-1) == '床' || v.at(i-1) == '院':
+	case v.oneOf(i-1, "者员科床院"):
 		return 1
 	case s.reach[i] == int32(i):
 		return 0.3
@@ -233,9 +249,18 @@ func (s *scan) leftOf(i int) float32 {
 	return -1
 }
 
+// afterPlace tells whether what stands before i was found to be a place, a bed or a date.
+func (s *scan) afterPlace(i int) bool {
+	switch s.taken[i-1] {
+	case Hospital, Ward, Bed, Date:
+		return true
+	}
+	return false
+}
+
 // afterColon weighs the word before a colon: those for persons end in a few characters.
 func (s *scan) afterColon(i int) float32 {
-	if strings.ContainsRune("者人员师士生长名签字主夫妻父母子女亲友属配审核批办", s.v.at(i-2)) && s.v.at(i-2) != 0 {
+	if s.v.oneOf(i-2, "者人员师士生长名签字主夫妻父母子女亲友属配审核批办") {
 		return 4
 	}
 	return 2
@@ -356,16 +381,14 @@ func (s *scan) rightOf(to int, base float32) float32 {
 		return 1.2
 	case s.sexFollows(to):
 		return 3
-	case v.at(to) == '之':
-		return 1
-	case v.at(to) == '(' && (v.at(to+1) == '男' || v.at(to+1) == '女' || v.at(to+1) == '签'):
-		return 3
-	case v.at(to) == '(' && s.cueAt(to+1):
-		return 2.2
+	case v.at(to) == '(':
+		return s.bracketAfter(to)
 	case v.is(to, digit) && v.gapAt(to) == noGap && s.dose(to):
 		return -4
 	case !v.is(to, han) || v.gapAt(to) == blank:
 		return 1.2
+	case v.at(to) == '之':
+		return 1
 	case s.drugWord(to):
 		return -3
 	case s.personWord(to):
@@ -382,11 +405,22 @@ func (s *scan) rightOf(to int, base float32) float32 {
 	return -1.5
 }
 
+// bracketAfter weighs what stands in brackets behind a candidate.
+func (s *scan) bracketAfter(to int) float32 {
+	switch {
+	case s.v.oneOf(to+1, "男女签"):
+		return 3
+	case s.cueAt(to + 1):
+		return 2.2
+	}
+	return 1.2
+}
+
 // sexFollows tells whether 男 or 女 stands by itself behind a name.
 func (s *scan) sexFollows(to int) bool {
 	v := s.v
 	at := to
-	if strings.ContainsRune(",，|/;、", v.at(at)) && v.at(at) != 0 {
+	if v.oneOf(at, ",，|/;、") {
 		at++
 	} else if v.gapAt(at) != blank {
 		return false

@@ -14,25 +14,7 @@ func (s *scan) titledName(h hit) {
 		return
 	}
 	short := h.to-h.from == 1 // 总, 工, 老 and the like carry little weight
-	best, from := float32(0), at
-	for size := 4; size >= 2 && size <= at; size-- {
-		if s.ethnicEnd(at-size) == at && !short {
-			s.name(at-size, at, strongName)
-			return
-		}
-	}
-	for size := 2; size <= 4 && at-size >= 0; size++ {
-		i := at - size
-		if !v.is(i, surname|compoundHead) {
-			continue
-		}
-		end, score := s.bestName(i, s.leftOf(i)+1.5)
-		if end == at && score > best && !short {
-			best, from = score, i
-		}
-	}
-	if best >= enoughForName+0.2 {
-		s.name(from, at, best)
+	if !short && s.fullTitled(at) {
 		return
 	}
 	i := at - 1
@@ -41,13 +23,44 @@ func (s *scan) titledName(h hit) {
 			i = at - 2
 		}
 	}
-	if !v.is(i, surname) && i == at-1 || i == at-1 && v.is(i, function) && strings.ContainsRune("由与和及对向让被请从到自在是因经同", v.r[i]) || s.reach[i] > int32(i) || short && !s.shortTitle(h, i) {
-		return
-	}
-	if i == at-1 && v.is(i, wordlike) && v.is(i, lexical) && !v.is(i, frequent) && v.is(i-1, han) && s.reach[i] != int32(i) && !v.is(i-1, function) {
+	if int(s.reach[i]) > i || short && !s.shortTitle(h, i) || i == at-1 && !s.familyBefore(i) {
 		return
 	}
 	s.claim(i, at, Name, 0.8)
+}
+
+// fullTitled claims the full name that ends at at, before a title.
+func (s *scan) fullTitled(at int) bool {
+	for size := 4; size >= 2; size-- {
+		if size <= at && s.ethnicEnd(at-size) == at {
+			s.name(at-size, at, strongName)
+			return true
+		}
+	}
+	best, from := float32(0), at
+	for i := at - 2; i >= 0 && i >= at-4; i-- {
+		if !s.v.is(i, surname|compoundHead) {
+			continue
+		}
+		if end, score := s.bestName(i, s.leftOf(i)+1.5); end == at && score > best {
+			best, from = score, i
+		}
+	}
+	if best < enoughForName+0.2 {
+		return false
+	}
+	s.name(from, at, best)
+	return true
+}
+
+// familyBefore tells whether the character at i, before a title, is a surname there.
+func (s *scan) familyBefore(i int) bool {
+	v := s.v
+	if !v.is(i, surname) || v.is(i, function) && v.oneOf(i, "由与和及对向让被请从到自在是因经同") {
+		return false
+	}
+	everyday := v.is(i, wordlike) && v.is(i, lexical) && !v.is(i, frequent)
+	return !everyday || !v.is(i-1, han) || int(s.reach[i]) == i || v.is(i-1, function)
 }
 
 // shortTitle tells whether a title of one character stands for itself.
@@ -72,35 +85,41 @@ func (s *scan) anonymous(h hit) {
 
 // dottedName claims names of the form 阿卜杜拉·买买提 around the dot at i.
 func (s *scan) dottedName(i int) {
-	v := s.v
-	from, to := i, i+1
-	for j := max(0, i-6); j < i; j++ { // listed parts need no look at single characters
-		if end := s.ethnicEnd(j); end == i {
+	from, to := s.dottedStart(i), s.dottedEnd(i)
+	if i-from >= 2 && to-i >= 3 {
+		s.name(from, to, strongName)
+	}
+}
+
+// dottedStart goes back from a dot over listed parts of names, or over characters that are
+// used in them.
+func (s *scan) dottedStart(i int) int {
+	v, from := s.v, i
+	for j := max(0, i-6); j < i; j++ {
+		if s.ethnicEnd(j) == i {
 			from = j
 			break
 		}
 	}
-	for from > 0 && i-from < 8 && v.is(from-1, translit|often) && v.gap[from] == noGap && s.taken[from-1] == "" && int(s.reach[from-1]) <= from-1 && !s.cueEnds(from) {
+	for from > 0 && i-from < 8 && v.is(from-1, translit|often) && v.gap[from] == noGap && s.taken[from-1] == "" {
+		if int(s.reach[from-1]) > from-1 || s.cueEnds(from) {
+			break
+		}
 		from--
 	}
-	to = s.ethnicEnd(i + 1)
-	for to < v.len() && to-i < 16 && (v.is(to, translit|often) && !v.is(to, function) && v.gap[to] != lineEnd || v.r[to] == '·') && s.wordEnd[to] == 0 {
-		to++
-	}
-	if i-from < 2 || to-i < 3 {
-		return
-	}
-	s.name(from, to, strongName)
+	return from
 }
 
-// cueEnds tells whether a word that announces names ends at i.
-func (s *scan) cueEnds(i int) bool {
-	for j := max(0, i-4); j < i; j++ {
-		if s.wordEnd[j] == int32(i) {
-			return true
+// dottedEnd goes on from a dot in the same way, over further dots.
+func (s *scan) dottedEnd(i int) int {
+	v, to := s.v, s.ethnicEnd(i+1)
+	for to < v.len() && to-i < 16 && s.wordEnd[to] == 0 {
+		if v.r[to] != '·' && (!v.is(to, translit|often) || v.is(to, function) || v.gap[to] == lineEnd) {
+			break
 		}
+		to++
 	}
-	return false
+	return to
 }
 
 // ethnicEnd returns the end of the listed parts of names from i on.
@@ -133,7 +152,7 @@ func (s *scan) ethnicName(i int) {
 	}
 }
 
-// oldName claims the surname in 老王 where the two stand for a person.
+// oldName claims the surname in 老王 or 小李 where the two stand for a person.
 func (s *scan) oldName(i int) {
 	v := s.v
 	to := i + 2
@@ -142,16 +161,34 @@ func (s *scan) oldName(i int) {
 	} else if !v.is(i+1, surname) || s.wordEnd[i] > int32(i+1) || s.wordEnd[i+1] > int32(to) {
 		return
 	}
-	if v.r[i] == '小' && (!v.is(i+1, frequent) || v.is(i+1, wordlike) || v.is(i-1, han) && !s.cueEnds(i)) {
-		return
+	called := !v.is(i-1, han) || s.cueEnds(i)
+	if v.r[i] == '小' {
+		called = called && v.is(i+1, frequent) && !v.is(i+1, wordlike)
+	} else {
+		called = called || v.oneOf(i-1, "床者人属")
 	}
-	if v.is(i-1, han) && !strings.ContainsRune("床者人属", v.at(i-1)) && !s.cueEnds(i) {
-		return
+	if called && s.closedFamily(i+1, to) {
+		s.claim(i+1, to, Name, 0.75)
 	}
-	if v.is(i+1, wordlike) && v.is(i+1, lexical) && v.is(to, han) && s.wordEnd[to] == 0 && !v.is(to, function) {
-		return
+}
+
+// closedFamily tells whether a surname that may be an everyday word ends before a word or a mark.
+func (s *scan) closedFamily(i, to int) bool {
+	v := s.v
+	if !v.is(i, wordlike) || !v.is(i, lexical) {
+		return true
 	}
-	s.claim(i+1, to, Name, 0.75)
+	return !v.is(to, han) || s.wordEnd[to] > 0 || v.is(to, function)
+}
+
+// cueEnds tells whether a word of the lists ends at i.
+func (s *scan) cueEnds(i int) bool {
+	for j := max(0, i-4); j < i; j++ {
+		if s.wordEnd[j] == int32(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // romanised claims the Latin form of a name in the brackets behind it.

@@ -11,21 +11,31 @@ func (s *scan) numbers() {
 			next = max(next, s.number(i))
 		case v.cls[i]&numeral != 0 && !v.is(i-1, numeral):
 			next = max(next, s.chineseNumber(i))
-		case v.r[i] == '正' || v.r[i] == '腊' || v.r[i] == '冬':
-			if end := v.lunar(i, i); end > i {
-				s.claim(i, end, Date, 0.9)
-			}
-		case v.r[i] == '第' && v.is(i+1, digit):
-			next = max(next, s.officer(i))
-		case v.r[i] == '+' && v.is(i+1, digit):
-			next = max(next, s.international(i))
-		case v.cls[i]&alpha != 0 && !v.is(i-1, alpha|digit):
-			if r := v.r[i]; (r == 'l' || r == 'i' || r == 'o') && v.is(i+1, digit) {
-				next = max(next, s.number(i))
-			}
+		default:
+			next = max(next, s.marked(i))
 		}
 		i = next
 	}
+}
+
+// marked recognises what begins with a mark or a character before a number.
+func (s *scan) marked(i int) int {
+	v := s.v
+	switch v.r[i] {
+	case '正', '腊', '冬':
+		if end := v.lunar(i, i); end > i {
+			s.claim(i, end, Date, 0.9)
+		}
+	case '第':
+		return s.officer(i)
+	case '+':
+		return s.international(i)
+	case 'l', 'i', 'o':
+		if v.is(i+1, digit) && !v.is(i-1, alpha|digit) {
+			return s.number(i)
+		}
+	}
+	return i
 }
 
 // number recognises what begins with the digit at i and returns where to go on.
@@ -75,7 +85,7 @@ func (s *scan) longNumber(i int) int {
 			return end
 		}
 	}
-	return s.northAmerican(i)
+	return i
 }
 
 // afterPoint recognises a date behind the number of an item in a list: 3.2020年2月29日.
@@ -123,17 +133,7 @@ func decimal(digits []rune) int {
 func (s *scan) residentID(i int) int {
 	r := s.v.read(i, 18)
 	if r.n == 18 && s.v.closed(r.end) && r.region() {
-		valid := validDate(r.value(6, 10), r.value(10, 12), r.value(12, 14))
-		score := float32(0)
-		switch {
-		case valid && r.residentCheck():
-			score = 1
-		case valid && r.misses == 0:
-			score = 0.9
-		case valid, r.residentCheck() && r.misses == 0 && r.uniform():
-			score = 0.8
-		}
-		if score > 0 {
+		if score := r.residentScore(); score > 0 {
 			s.claim(i, r.end, IDCard, score)
 			return r.end
 		}
@@ -146,28 +146,55 @@ func (s *scan) residentID(i int) int {
 	return i
 }
 
+// residentScore tells how sure a number of 18 digits is one of an identity card. One with a
+// wrong check digit is still taken, if its date of birth is one: it may be a typing error.
+func (r *run) residentScore() float32 {
+	valid := validDate(r.value(6, 10), r.value(10, 12), r.value(12, 14))
+	switch {
+	case valid && r.residentCheck():
+		return 1
+	case valid && r.misses == 0:
+		return 0.9
+	case valid, r.residentCheck() && r.misses == 0 && r.uniform():
+		return 0.8
+	}
+	return 0
+}
+
 // mobile recognises a mobile number, 1 and ten digits, with or without 86.
 func (s *scan) mobile(i int) int {
 	v := s.v
-	if r := v.r[i]; r != '1' && r != '0' && r != '8' && r != 'l' && r != 'i' && r != 'o' && r != 'b' {
+	if !v.oneOf(i, "108liob") {
 		return i
 	}
-	start, at := i, i
-	if cc := v.countryCode(at); cc > at {
-		at = cc
-	}
-	r := v.read(at, 11)
+	r := v.read(v.countryCode(i), 11)
 	if r.n != 11 || r.d[0] != 1 || r.d[1] < 3 || !r.uniform() || !v.closed(r.end) {
 		return i
 	}
 	if r.misses > 0 && r.ng > 3 || v.at(i-1) == '-' && v.is(i-2, digit) {
 		return i
 	}
-	for start > 0 && (v.at(start-1) == '+' || v.at(start-1) == '(' && v.text(start, at) != "" && v.at(start) == '+' || v.at(start-1) == ' ' && v.at(start) == '+' && v.at(start-2) == '(') {
-		start--
-	}
-	s.claim(start, r.end, Phone, 0.95)
+	s.claim(v.plusBefore(i), r.end, Phone, 0.95)
 	return r.end
+}
+
+// plusBefore goes back over the + of a country code and the bracket around it.
+func (v *view) plusBefore(i int) int {
+	at := i
+	if v.at(at-1) == ' ' && v.at(at-2) == '+' {
+		at--
+	}
+	if v.at(at-1) != '+' {
+		return i
+	}
+	at--
+	if v.at(at-1) == ' ' && v.at(at-2) == '(' {
+		at--
+	}
+	if v.at(at-1) == '(' {
+		at--
+	}
+	return at
 }
 
 // countryCode reads 86 or 0086 with the bracket and the blank behind it.
@@ -195,19 +222,21 @@ func (s *scan) landline(i int) int {
 	if v.at(i-1) == '(' && v.at(r.end) == ')' && v.is(r.end+1, digit) && (r.n == 3 || r.n == 4) {
 		return s.bracketed(i, r)
 	}
-	if r.n < 10 || !v.closed(r.end) && v.at(r.end) != 'x' && v.at(r.end) != 'e' {
+	if r.n < 10 || !v.closed(r.end) && !v.oneOf(r.end, "xe") || v.at(i-1) == '-' && v.is(i-2, alpha|digit) {
 		return i
 	}
-	service := (v.has(i, "400") || v.has(i, "800")) && r.n == 10 && r.ng > 1 && r.uniform()
-	if !service && (r.d[0] != 0 || r.d[1] == 0 || !r.areaCode()) {
-		return i
-	}
-	if v.at(i-1) == '-' && v.is(i-2, alpha|digit) {
+	if !r.service() && (r.d[0] != 0 || r.d[1] == 0 || !r.areaCode()) {
 		return i
 	}
 	end := v.extension(r.end, r.ng > 2)
 	s.claim(i, end, Phone, 0.9)
 	return end
+}
+
+// service tells whether a number is one of a service: 400-xxx-xxxx, 800-xxx-xxxx.
+func (r *run) service() bool {
+	code := r.value(0, 3)
+	return (code == 400 || code == 800) && r.n == 10 && r.ng > 1 && r.uniform()
 }
 
 // landlineRun reads as many digits as the area code says, so that an extension is left.
@@ -255,7 +284,7 @@ func (r *run) areaCode() bool {
 func (v *view) extension(end int, spaced bool) int {
 	at := end
 	switch {
-	case v.at(at) == '转' || v.at(at) == '-' || v.at(at) == '#':
+	case v.oneOf(at, "转-#"):
 		at++
 	case v.has(at, " ext"), v.has(at, "ext"), v.has(at, " x"), v.has(at, "x"):
 		for at < end+6 && !v.is(at, digit) && v.at(at) != 0 {
@@ -264,17 +293,22 @@ func (v *view) extension(end int, spaced bool) int {
 	default:
 		return end
 	}
-	if v.at(at) == ' ' || v.at(at) == ':' {
+	if v.oneOf(at, " :") {
 		at++
 	}
 	n := at
-	for n < at+8 && (v.is(n, digit) || spaced && v.at(n) == ' ' && v.is(n+1, digit) && !v.is(n+5, digit)) {
+	for n < at+8 && (v.is(n, digit) || spaced && v.blankInside(n)) {
 		n++
 	}
 	if n == at || v.is(n, digit) {
 		return end
 	}
 	return n
+}
+
+// blankInside tells whether a blank inside a short number stands at i.
+func (v *view) blankInside(i int) bool {
+	return v.at(i) == ' ' && v.is(i+1, digit) && !v.is(i+5, digit)
 }
 
 // international recognises a number that begins with + and a country code.
@@ -302,48 +336,6 @@ func (s *scan) international(i int) int {
 		return i
 	}
 	s.claim(i, end, Phone, 0.95)
-	return end
-}
-
-// northAmerican recognises 425-555-0100, (425) 555-0100 and the like.
-func (s *scan) northAmerican(i int) int {
-	v := s.v
-	start := i
-	if v.at(i) == '1' && (v.at(i+1) == '-' || v.at(i+1) == ' ' || v.at(i+1) == '.') {
-		i += 2
-		if v.at(i) == '(' {
-			i++
-		}
-	}
-	three := func(at int) bool { return v.is(at, digit) && v.is(at+1, digit) && v.is(at+2, digit) }
-	if !three(i) || v.at(i) < '2' {
-		return start
-	}
-	at := i + 3
-	switch bracket := v.at(i-1) == '(' && v.at(at) == ')'; {
-	case bracket:
-		if at++; v.at(at) == ' ' || v.at(at) == '-' {
-			at++
-		}
-	case v.at(at) == '-' || v.at(at) == '.' || v.at(at) == ' ':
-		at++
-	default:
-		return start
-	}
-	if !three(at) || v.at(at) < '2' || v.at(at+3) != '-' && v.at(at+3) != '.' && v.at(at+3) != ' ' {
-		return start
-	}
-	if !three(at+4) || !v.is(at+7, digit) || !v.closed(at+8) {
-		return start
-	}
-	if v.at(at-1) == ' ' && v.at(at+3) == ' ' && !v.before(start, "phone ") && !v.before(start, "tel ") && v.at(i-1) != '(' {
-		return start
-	}
-	end := v.extension(at+8, false)
-	if v.at(i-1) == '(' {
-		i--
-	}
-	s.claim(min(start, i), end, Phone, 0.9)
 	return end
 }
 

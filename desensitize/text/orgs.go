@@ -49,17 +49,11 @@ func init() {
 
 // hospital claims the institution whose noun is the hit.
 func (s *scan) hospital(h hit) {
-	v := s.v
 	if s.taken[h.from] == Hospital {
 		return
 	}
 	from := s.orgStart(h.from)
-	body := v.text(from, h.from)
-	noun := v.text(h.from, h.to)
-	if named := strings.HasSuffix(noun, "院") && strings.ContainsAny(noun, "一二三四五"); from == h.from && !named || generic[body] && !named {
-		return
-	}
-	if from < h.from && len([]rune(body)) == 1 && !v.is(from, digit|alpha) && from > 0 && v.is(from-1, han) && v.gapAt(from) == noGap {
+	if !s.named(from, h) {
 		return
 	}
 	end := s.branch(h.to)
@@ -69,6 +63,19 @@ func (s *scan) hospital(h hit) {
 			s.taken[i] = Hospital
 		}
 	}
+}
+
+// named tells whether the characters from from on make a name together with the noun.
+func (s *scan) named(from int, h hit) bool {
+	v := s.v
+	noun := v.text(h.from, h.to)
+	if strings.HasSuffix(noun, "院") && strings.ContainsAny(noun, "一二三四五") { // 市二院
+		return true
+	}
+	if from == h.from || generic[v.text(from, h.from)] {
+		return false
+	}
+	return h.from-from > 1 || v.is(from, digit|alpha) || !v.is(from-1, han) || v.gapAt(from) != noGap
 }
 
 // branch reads what belongs to the name behind the noun: 东院区, (南院), 分院.
@@ -106,17 +113,10 @@ func (s *scan) orgStart(i int) int {
 	v := s.v
 	from := i
 	for from > 0 && i-from < 26 {
-		c := v.r[from-1]
-		if v.gapAt(from) >= lineEnd && !v.wrapped(from) || v.cls[from-1]&(han|digit|alpha) == 0 || v.gapAt(from) == blank && i-from > 2 {
+		if v.gapAt(from) >= lineEnd && !v.wrapped(from) || v.gapAt(from) == blank && i-from > 2 {
 			break
 		}
-		if v.cls[from-1]&han != 0 && stopsOrg(c) && !s.insideName(from-1) {
-			break
-		}
-		if t := s.taken[from-1]; t != "" && t != Address && t != Hospital {
-			break
-		}
-		if s.wordBreak(from, i) {
+		if !s.orgChar(from-1) || s.wordBreak(from, i) {
 			break
 		}
 		from--
@@ -125,6 +125,16 @@ func (s *scan) orgStart(i int) int {
 		from++
 	}
 	return from
+}
+
+// orgChar tells whether the character at i may be part of the name of an institution.
+func (s *scan) orgChar(i int) bool {
+	v := s.v
+	if v.cls[i]&(han|digit|alpha) == 0 || v.cls[i]&han != 0 && stopsOrg(v.r[i]) && !s.insideName(i) {
+		return false
+	}
+	t := s.taken[i]
+	return t == "" || t == Address || t == Hospital
 }
 
 // numberName tells whether the digits at from belong to the name, as in 301医院.
@@ -177,27 +187,28 @@ func init() {
 func (s *scan) labelledUnit(h hit) {
 	v := s.v
 	at, marked := h.to, strings.HasSuffix(v.text(h.from, h.to), "于")
-	for v.at(at) == ':' || v.at(at) == '：' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '(' {
+	for v.oneOf(at, ":：为是(") {
 		marked = true
 		at++
 	}
 	if !marked && v.gapAt(at) != blank && h.to-h.from < 4 || s.emptyField(at) || !v.is(at, han|alpha|digit) {
 		return
 	}
-	if v.text(h.from, h.to) == "单位" && v.before(h.from, "转出") {
-		return
-	}
 	end := s.field(at, 40)
 	if n := end - at; n < 2 || v.at(end) == ':' && n < 6 || !s.hasHan(at, end) {
 		return
 	}
-	for j := at + 2; j < end; j++ { // the name ends with its noun where a verb follows
-		if to, _ := s.match(v, j, orgUnit|orgHospital); to > j && to < end && s.verbAt(to) {
-			end = to
-			break
+	s.add(at, s.unitEnd(at, end), Employer, 0.93)
+}
+
+// unitEnd returns where the name of a place of work ends: with its noun where a verb follows.
+func (s *scan) unitEnd(at, end int) int {
+	for j := at + 2; j < end; j++ {
+		if to, _ := s.match(s.v, j, orgUnit|orgHospital); to > j && to < end && s.verbAt(to) {
+			return to
 		}
 	}
-	s.add(at, end, Employer, 0.93)
+	return end
 }
 
 func (s *scan) hasHan(from, to int) bool {

@@ -54,7 +54,7 @@ func (s *scan) labelledAddress(h hit) {
 	if int(s.reach[h.from]) > h.from && h.to-h.from == 1 && s.v.at(h.to) != ':' {
 		return
 	}
-	for v.at(at) == ':' || v.at(at) == '：' || v.at(at) == '(' || v.at(at) == '为' || v.at(at) == '是' || v.at(at) == '于' || v.at(at) == '在' || v.at(at) == ' ' {
+	for v.oneOf(at, ":：(为是于在 ") {
 		marked = marked || v.at(at) == ':'
 		at++
 	}
@@ -63,9 +63,9 @@ func (s *scan) labelledAddress(h hit) {
 		return // 入住3楼
 	}
 	end, parts := s.address(at)
-	if marked {
-		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.is(at, wide|digit) && !s.emptyField(at) && v.at(field) != ':' {
-			end, parts = max(end, field), max(parts, 1)
+	if marked && v.is(at, wide|digit) && !s.emptyField(at) {
+		if field := s.field(at, longestAddress); field-at >= 2 && field >= end && v.at(field) != ':' {
+			end, parts = field, max(parts, 1)
 		}
 	}
 	if parts > 0 && end-at >= 2 {
@@ -163,22 +163,24 @@ func (s *scan) estate(i int) int {
 		return i
 	}
 	to := i
-	for to-i < 7 && v.is(to, han) && !v.is(to, numeral) && !stopsPlace(v.r[to]) && (to == i || v.gap[to] == noGap) {
-		if s.wordEnd[to] > 0 {
-			if to-i >= 3 && !strings.ContainsRune("号幢栋", v.at(i-1)) {
-				return to
-			}
-			return i
-		}
+	for to-i < 7 && s.estateChar(to) && (to == i || v.gap[to] == noGap) {
 		to++
 	}
-	if to-i < 2 {
-		return i
-	}
-	if s.numberedPart(to) > to || to-i <= 6 && !v.is(to, han|alpha) && v.at(i-1) == '号' {
+	switch n := to - i; {
+	case s.wordEnd[to] > 0 && v.is(to, han):
+		if n >= 3 && !v.oneOf(i-1, "号幢栋") {
+			return to
+		}
+	case n >= 2 && s.numberedPart(to) > to, n >= 2 && n <= 6 && !v.is(to, han|alpha) && v.at(i-1) == '号':
 		return to
 	}
 	return i
+}
+
+// estateChar tells whether the character at i may be part of the name of an estate.
+func (s *scan) estateChar(i int) bool {
+	v := s.v
+	return v.is(i, han) && !v.is(i, numeral) && !stopsPlace(v.r[i]) && s.wordEnd[i] == 0
 }
 
 // tail reads the numbers of house and room that close an address: 3-2-501.
@@ -188,22 +190,25 @@ func (v *view) tail(end int) int {
 		at++
 	}
 	to := at
-	for v.is(to, digit) || v.at(to) == '-' && v.is(to+1, digit) || v.is(to, alpha) && v.is(to+1, digit) {
+	for v.is(to, digit) || (v.at(to) == '-' || v.is(to, alpha)) && v.is(to+1, digit) {
 		to++
 	}
-	if to == at || to-at > 9 || v.at(to) == '年' || v.at(to) == '.' || v.gapAt(at) != noGap {
+	if to == at || to-at > 9 || v.oneOf(to, "年.") || v.gapAt(at) != noGap || at == end && !v.roomNumber(at, to) {
 		return end
 	}
-	if at == end && to-at == 6 && !strings.ContainsRune(v.text(at, to), '-') {
-		return end
-	}
-	if c := v.at(end - 1); at == end && !strings.ContainsRune("元栋幢座号楼区苑园村室府庭城厦寓门馆筑院", c) {
-		return end
-	}
-	if v.at(to) == '室' || v.at(to) == '房' || v.at(to) == '号' || v.at(to) == '户' {
+	if v.oneOf(to, "室房号户") {
 		to++
 	}
 	return to
+}
+
+// roomNumber tells whether the digits of a range may belong to the part of an address before
+// them. Six digits are a postal code.
+func (v *view) roomNumber(at, to int) bool {
+	if to-at == 6 && !strings.ContainsRune(v.text(at, to), '-') {
+		return false
+	}
+	return v.oneOf(at-1, "元栋幢座号楼区苑园村室府庭城厦寓门馆筑院")
 }
 
 // part reads one part of an address.
@@ -242,7 +247,7 @@ func (s *scan) numberedPart(i int) int {
 		at++
 	}
 	to := at
-	for to-at < 8 && (v.is(to, digit|numeral) || v.is(to, alpha) && to-at < 2 || v.at(to) == '-' && v.is(to+1, digit) || strings.ContainsRune("甲乙丙丁附东西南北", v.at(to)) && to-at < 6 && v.at(to) != 0) {
+	for to-at < 8 && v.numbering(to, to-at) {
 		to++
 	}
 	if to == at {
@@ -260,17 +265,21 @@ func (s *scan) numberedPart(i int) int {
 	return best
 }
 
+// numbering tells whether the character at i, the n-th of it, belongs to the number of a house.
+func (v *view) numbering(i, n int) bool {
+	return v.is(i, digit|numeral) || v.is(i, alpha) && n < 2 || v.at(i) == '-' && v.is(i+1, digit) || n < 6 && v.oneOf(i, "甲乙丙丁附东西南北")
+}
+
 // namedPart reads a name of up to ten characters with a noun of place behind it.
 func (s *scan) namedPart(i int) int {
 	v := s.v
 	for j := i; j < i+10 && j < v.len(); j++ {
-		c := v.r[j]
 		if j > i {
 			if end, _ := s.match(v, j, placeNoun); end > j && !s.cutsWord(j, end) {
-				return s.extendNoun(end)
+				return s.nouns(end)
 			}
 		}
-		if v.cls[j]&(han|digit|alpha) == 0 && c != '·' || v.cls[j]&han != 0 && stopsPlace(c) && !v.has(j, "自然村") && !v.has(j, "行政村") || j > i && v.gap[j] >= lineEnd && !v.wrapped(j) {
+		if !v.placeChar(j) || j > i && v.gap[j] >= lineEnd && !v.wrapped(j) {
 			return i
 		}
 		if end := int(s.wordEnd[j]); end > j+1 && !s.placeWord(j, end) {
@@ -280,8 +289,13 @@ func (s *scan) namedPart(i int) int {
 	return i
 }
 
-// extendNoun takes a second noun that belongs to the first: 工业|园区, 家园|小区.
-func (s *scan) extendNoun(end int) int { return s.nouns(end) }
+// placeChar tells whether the character at i may be part of the name of a place.
+func (v *view) placeChar(i int) bool {
+	if v.cls[i]&(han|digit|alpha) == 0 {
+		return v.r[i] == '·'
+	}
+	return v.cls[i]&han == 0 || !stopsPlace(v.r[i]) || v.has(i, "自然村") || v.has(i, "行政村")
+}
 
 // nouns reads nouns of place that follow each other: 白沙|湾|市.
 func (s *scan) nouns(end int) int {
@@ -357,22 +371,18 @@ func (s *scan) placed(i int) bool {
 // the house follows, and what names the place before it.
 func (s *scan) street(h hit) {
 	v := s.v
-	if s.taken[h.from] == Address || h.from == 0 || !v.is(h.from-1, han) {
-		return
-	}
-	if int(s.wordEnd[h.from]) > h.to || int(s.reach[h.from]) > h.from {
+	if s.taken[h.from] == Address || !v.is(h.from-1, han) || int(s.wordEnd[h.from]) > h.to || int(s.reach[h.from]) > h.from {
 		return
 	}
 	end, parts := s.address(h.to)
 	from := s.placeStart(h.from)
-	if from == h.from {
-		return
-	}
-	admin := strings.ContainsRune("省市县镇乡村", v.at(h.to-1))
+	n := h.from - from
+	admin := n >= 2 && v.oneOf(h.to-1, "省市县镇乡村")
 	switch {
-	case parts >= 1 && (s.numberedPart(h.to) > h.to || parts >= 2 || admin && h.from-from >= 2):
+	case n == 0:
+	case parts >= 2, parts == 1 && (admin || s.numberedPart(h.to) > h.to):
 		s.claimAddress(from, end, 0.8)
-	case admin && h.from-from >= 2 && h.from-from <= 3 && s.placed(from):
+	case admin && n <= 3 && s.placed(from):
 		s.claimAddress(from, h.to, 0.6)
 	}
 }

@@ -85,28 +85,38 @@ func (s *scan) words() {
 		if s.first[v.r[i]&0xffff] == 0 || v.cls[i]&alpha != 0 && v.is(i-1, alpha|digit) {
 			continue
 		}
-		end, act, state := int32(0), hit{}, int32(0)
-		for j := i; j < len(v.r); j++ {
-			if state = s.step(state, v.r[j]); state == 0 {
-				break
-			}
-			e := s.term[state]
-			if e.kinds == 0 || v.cls[j]&alpha != 0 && v.is(j+1, alpha) || v.gap[j] == parting && j > i {
-				continue
-			}
-			if e.kinds&(word|nameLabel|nameCue|title|addrLabel|unitLabel|idLabel|dateLabel) != 0 && j > i {
-				end = int32(j + 1)
-			}
-			if e.kinds&acting != 0 {
-				act = hit{from: i, to: j + 1, entry: e}
-			}
-		}
+		end, act := s.wordAt(i)
 		s.wordEnd[i] = end
 		reach = max(reach, end)
 		if act.kinds != 0 && (act.to >= int(end) || act.kinds&(word|title|someone|province|city|county) != 0) {
 			s.hits = append(s.hits, act)
 		}
 	}
+}
+
+// lexicon are the kinds of words that are no names themselves.
+const lexicon = word | nameLabel | nameCue | title | addrLabel | unitLabel | idLabel | dateLabel
+
+// wordAt returns the end of the longest word that begins at i, or 0, and the longest that calls
+// for action.
+func (s *scan) wordAt(i int) (end int32, act hit) {
+	v, state := s.v, int32(0)
+	for j := i; j < len(v.r); j++ {
+		if state = s.step(state, v.r[j]); state == 0 {
+			break
+		}
+		e := s.term[state]
+		if e.kinds == 0 || v.cls[j]&alpha != 0 && v.is(j+1, alpha) || v.gap[j] == parting && j > i {
+			continue
+		}
+		if e.kinds&lexicon != 0 && j > i {
+			end = int32(j + 1)
+		}
+		if e.kinds&acting != 0 {
+			act = hit{from: i, to: j + 1, entry: e}
+		}
+	}
+	return end, act
 }
 
 // run does all the work and leaves the candidates in out.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/unicode/norm"
 )
@@ -32,12 +33,7 @@ func (t *tables) fold(r rune) (rune, class) {
 func newTables() *tables {
 	t := &tables{}
 	for r := rune(0); r < 1<<16; r++ {
-		t.to[r] = uint16(foldRune(r))
-		if r >= 0xc0 && r < 0x250 { // letters without their accents and tones
-			if d := []rune(norm.NFD.String(string(r))); len(d) > 1 && d[0] < 0x80 {
-				t.to[r] = uint16(d[0])
-			}
-		}
+		t.to[r] = uint16(plainLetter(foldRune(r)))
 	}
 	pairs := []rune(strings.Join(section("traditional.txt", ""), ""))
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -53,13 +49,28 @@ func newTables() *tables {
 			continue
 		}
 		t.cls[r] = basic(to) | marks[to]
-		if t.cls[r]&han != 0 && t.cls[r]&(lexical|never|function) == 0 && to >= 0x4e00 {
-			if b, err := rare.Bytes([]byte(string(to))); err != nil || len(b) != 2 || b[0] < 0xb0 || b[0] >= 0xd8 || b[1] < 0xa1 {
-				t.cls[r] |= uncommon
-			}
+		if t.cls[r]&han != 0 && t.cls[r]&(lexical|never|function) == 0 && to >= 0x4e00 && !firstLevel(rare, to) {
+			t.cls[r] |= uncommon
 		}
 	}
 	return t
+}
+
+// plainLetter returns a Latin letter without its accents and tones.
+func plainLetter(r rune) rune {
+	if r >= 0xc0 && r < 0x250 {
+		if d := []rune(norm.NFD.String(string(r))); len(d) > 1 && d[0] < 0x80 {
+			return d[0]
+		}
+	}
+	return r
+}
+
+// firstLevel tells whether a character is one of the 3755 frequent ones, rows 16 to 55 of
+// GB/T 2312-1980.
+func firstLevel(gbk *encoding.Encoder, r rune) bool {
+	b, err := gbk.Bytes([]byte(string(r)))
+	return err == nil && len(b) == 2 && b[0] >= 0xb0 && b[0] < 0xd8 && b[1] >= 0xa1
 }
 
 // basic tells the script of a folded character.

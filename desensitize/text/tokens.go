@@ -122,24 +122,7 @@ func (s *scan) ipv4(i, end int) {
 		if !v.is(at, digit) || v.is(at-1, digit|alpha) || v.at(at-1) == '.' {
 			continue
 		}
-		to, parts := at, 0
-		for parts < 4 {
-			n, from := 0, to
-			for v.is(to, digit) && to-from < 3 {
-				n = n*10 + int(v.r[to]-'0')
-				to++
-			}
-			if to == from || n > 255 {
-				break
-			}
-			if parts++; parts < 4 {
-				if v.at(to) != '.' {
-					break
-				}
-				to++
-			}
-		}
-		if parts == 4 && v.closed(to) && !v.before(at, "v") {
+		if to := v.dottedQuad(at); to > at && v.closed(to) && !v.before(at, "v") {
 			if v.at(to) == ':' && v.is(to+1, digit) {
 				to = v.skipDigits(to + 1)
 			}
@@ -147,6 +130,25 @@ func (s *scan) ipv4(i, end int) {
 			return
 		}
 	}
+}
+
+// dottedQuad returns the end of four numbers up to 255 with dots between, or i.
+func (v *view) dottedQuad(i int) int {
+	at := i
+	for part := range 4 {
+		if part > 0 {
+			if v.at(at) != '.' {
+				return i
+			}
+			at++
+		}
+		to := v.skipDigits(at)
+		if to == at || to-at > 3 || decimal(v.r[at:to]) > 255 {
+			return i
+		}
+		at = to
+	}
+	return at
 }
 
 // hexAddress claims IPv6 and MAC addresses.
@@ -176,22 +178,32 @@ func (s *scan) plainToken(i, end int) {
 		s.claim(i-1, plateEnd, Plate, 0.9)
 		return
 	}
-	n := to - i
-	if n < 7 || n > 12 || !v.is(i, alpha) {
+	if n := to - i; n < 7 || n > 12 || !v.is(i, upper) {
 		return
 	}
-	digits := v.skipDigits(i+1) - i - 1
-	switch {
-	case n == 10 && digits == 9 && v.formosa(i):
+	if v.is(i+1, upper) {
+		if to-i == 9 && v.r[i] == 'e' && v.skipDigits(i+2) == to { // passports since 2017
+			s.claim(i, to, Passport, 0.85)
+		}
+		return
+	}
+	if v.skipDigits(i+1) == to {
+		s.letterNumber(i, to)
+	}
+}
+
+// letterNumber recognises a capital letter with digits behind it.
+func (s *scan) letterNumber(i, to int) {
+	v := s.v
+	switch n := to - i; {
+	case n == 10 && v.formosa(i):
 		s.claim(i, to, HMTPermit, 0.85)
-	case n == 7 && digits == 6 && v.at(to) == '(' && (v.is(to+1, digit) || v.at(to+1) == 'a') && v.at(to+2) == ')':
+	case n == 7 && v.at(to) == '(' && (v.is(to+1, digit) || v.at(to+1) == 'a') && v.at(to+2) == ')':
 		s.claim(i, to+3, HMTPermit, 0.85)
-	case (n == 9 || n == 11) && digits == n-1 && (v.r[i] == 'h' || v.r[i] == 'm') && v.is(i, upper):
+	case (n == 9 || n == 11) && v.oneOf(i, "hm"):
 		s.claim(i, to, HMTPermit, 0.8)
-	case n == 9 && digits == 8 && v.is(i, upper) && (v.r[i] == 'e' || v.r[i] == 'g'):
+	case n == 9 && v.oneOf(i, "eg"):
 		s.claim(i, to, Passport, 0.75)
-	case n == 9 && digits == 0 && v.is(i, upper) && v.r[i] == 'e' && v.is(i+1, upper) && v.skipDigits(i+2) == to:
-		s.claim(i, to, Passport, 0.85)
 	}
 }
 
@@ -203,7 +215,7 @@ func (v *view) plate(i, to int) int {
 		return 0
 	}
 	from := i + 1
-	if v.at(from) == '·' || v.at(from) == '.' || v.at(from) == '-' || v.at(from) == ' ' {
+	if v.oneOf(from, "·.- ") {
 		from++
 	}
 	end, digits := from, 0
@@ -217,7 +229,7 @@ func (v *view) plate(i, to int) int {
 		return 0
 	}
 	if end-from == 4 {
-		if c := v.at(end); c != '学' && c != '警' && c != '挂' && c != '港' && c != '澳' {
+		if !v.oneOf(end, "学警挂港澳") {
 			return 0
 		}
 		end++
