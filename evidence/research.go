@@ -301,7 +301,7 @@ type RecordRelease struct {
 	Project   string `cbor:"0,keyasint"`
 	Sequence  uint32 `cbor:"1,keyasint"`
 	Root      Digest `cbor:"2,keyasint"` // Merkle root over the dataset's rows
-	Package   Digest `cbor:"3,keyasint"` // SM3 of the manifest, which names all that is delivered
+	Package   Digest `cbor:"3,keyasint"` // SM3 of the signed delivery, which names all sealed volumes
 	Recipient Digest `cbor:"4,keyasint"` // SM3 of the institute's encryption certificate, DER
 	Rows      uint64 `cbor:"5,keyasint"`
 	Subjects  uint32 `cbor:"6,keyasint"` // persons
