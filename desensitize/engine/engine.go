@@ -41,7 +41,8 @@ type Config struct {
 	Images, Genomic bool
 	// Text adapts the free-text engine to a hospital.
 	Text text.Options
-	// Charset is how HL7 v2 without MSH-18 is read; default UTF-8.
+	// Charset is how HL7 v2 without MSH-18 is read; default UTF-8, and GB 18030 where the
+	// bytes are not that.
 	Charset hl7.CharsetPolicy
 	// MaxRecord is the size limit of one record in bytes; 64 MiB if zero.
 	MaxRecord int

@@ -138,3 +138,29 @@ func TestNameWithinAnAddress(t *testing.T) {
 		require.NotContains(t, string(out), part)
 	}
 }
+
+func TestBatch(t *testing.T) {
+	e := newEngine(t, "gbt39725-agreement")
+	message := strings.ReplaceAll(plantedMessage, "\r", "\r\n")
+	in := "FHS|^~\\&|HIS|H1\r\nBHS|^~\\&|HIS|H1|||||王晓明\r\n" + message + "\r\n" + strings.Replace(message, "M0001", "M0002", 1) + "BTS|2|王晓明 13851234567\r\nFTS|1\r\n"
+	var out bytes.Buffer
+	report, err := e.Run(context.Background(), desensitize.HL7v2, strings.NewReader(in), &out, engine.Input{})
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Records)
+	require.Empty(t, leaks(out.Bytes()))
+	var names []string
+	for line := range strings.SplitSeq(strings.TrimSpace(out.String()), "\r\n") {
+		if name, _, _ := strings.Cut(line, "|"); name == "MSH" || strings.HasSuffix(name, "HS") || strings.HasSuffix(name, "TS") {
+			names = append(names, name)
+		}
+	}
+	require.Equal(t, []string{"FHS", "BHS", "MSH", "MSH", "BTS", "FTS"}, names)
+	require.Contains(t, out.String(), "BTS|2")
+
+	framed := "\x0b" + plantedMessage + "\x1c\r\x0b" + plantedMessage + "\x1c\r"
+	out.Reset()
+	report, err = e.Run(context.Background(), desensitize.HL7v2, strings.NewReader(framed), &out, engine.Input{})
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Records)
+	require.Equal(t, 2, strings.Count(out.String(), "MSH|"))
+}

@@ -168,12 +168,16 @@ func (e *Engine) messages(r *bufio.Reader) iter.Seq[unit] {
 	return func(yield func(unit) bool) {
 		var message []byte
 		flush := func() bool {
-			data := bytes.Trim(message, "\x0b\x1c")
+			data := message
 			message = nil
 			return len(bytes.TrimSpace(data)) == 0 || yield(unit{data: data})
 		}
 		for {
 			line, err := e.line(r, carriageReturn)
+			if next, _ := r.Peek(1); len(line) > 0 && line[len(line)-1] == '\r' && string(next) == "\n" {
+				line = append(line, '\n')
+				_, _ = r.Discard(1) // it is buffered
+			}
 			if len(message)+len(line) > e.config.MaxRecord {
 				err = ErrTooLarge
 			}
@@ -194,7 +198,10 @@ func (e *Engine) messages(r *bufio.Reader) iter.Seq[unit] {
 				}
 				continue
 			}
-			message = append(message, line...)
+			if len(name) < len(line) && len(bytes.TrimSpace(name)) == 0 {
+				continue // the end of an MLLP frame
+			}
+			message = append(message, name...)
 		}
 	}
 }
@@ -214,10 +221,12 @@ func (e *Engine) frame(ctx context.Context, _ desensitize.Format, data []byte, _
 	if e.wrapper == nil {
 		return nil, fmt.Errorf("%w: %s", ErrFormat, desensitize.HL7v2)
 	}
-	out, err := e.wrapper(ctx, data, report)
+	line := bytes.TrimRight(data, "\r\n")
+	out, err := e.wrapper(ctx, line, report)
 	if err != nil {
 		return nil, err
 	}
+	out = append(bytes.TrimRight(out, "\r\n"), data[len(line):]...)
 	found, err := e.gate.Check(ctx, leak.HL7v2, out, nil)
 	if err == nil && len(found) > 0 {
 		err = &leak.Found{Findings: found}

@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"unicode/utf8"
 
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/desensitize"
 	"github.com/emrbridge/emrbridge/desensitize/cda"
 	"github.com/emrbridge/emrbridge/desensitize/fhir"
@@ -22,7 +24,14 @@ func (e *Engine) walkers() (map[desensitize.Format]walk, error) {
 		if err != nil {
 			return nil, err
 		}
+		chinese, err := v2.NewWith(e.job, v2.Options{Charset: hl7.CharsetPolicy{Default: hl7.GB18030}, MaxMessage: e.config.MaxRecord})
+		if err != nil {
+			return nil, err
+		}
 		out[desensitize.HL7v2] = func(ctx context.Context, data []byte, in Input, r *desensitize.Report) ([]byte, error) {
+			if e.config.Charset == (hl7.CharsetPolicy{}) && !utf8.Valid(data) { // MSH-18 decides; without it, what China writes
+				return chinese.Record(ctx, data, in.Subject, in.Known, r)
+			}
 			return w.Record(ctx, data, in.Subject, in.Known, r)
 		}
 		e.wrapper = w.Wrapper
