@@ -228,3 +228,25 @@ func TestGeneralisedCodes(t *testing.T) {
 	require.Equal(t, "I10^高血压^ICD-10", get(t, out, "DG1[2]-3"))
 	require.NotContains(t, out, "胃癌")
 }
+
+// Messages with delimiters of their own keep them, and results do not run into them.
+func TestDelimiters(t *testing.T) {
+	w := walker(t)
+	for _, set := range []string{"!$*/;", "|[~]&", "@^~#%"} {
+		in := strings.NewReplacer("|", set[:1], "^", set[1:2], "~", set[2:3], "\\", set[3:4], "&", set[4:5]).Replace(admission)
+		out, _ := deid(t, w, in)
+		m, err := hl7.Parse([]byte(out))
+		require.NoError(t, err)
+		require.Equal(t, set, string([]byte{m.Delimiters().Field, m.Delimiters().Component, m.Delimiters().Repetition, m.Delimiters().Escape, m.Delimiters().Subcomponent}))
+		require.Equal(t, "乙丑癸亥", m.Get("PID-5.2").Text())
+		require.Contains(t, m.Get("OBX-5").Text(), "[编号]")
+		for _, secret := range []string{"王小明", "小明", "13812345678", "110101199003070011"} {
+			require.NotContains(t, out, secret)
+		}
+	}
+	for _, encoding := range []string{"^", "^~", "^~\\", "^~\\&#"} { // declared in part, or with a truncation character
+		out, _ := deid(t, w, "MSH|"+encoding+"|HIS|H1|||20240517||ADT^A01|1|P|2.5\rPID|1||A00458812^^^X^MR||王^小明\rNTE|1||王小明 & ~ | A00458812\r")
+		require.NotContains(t, out, "小明", encoding)
+		require.NotContains(t, out, "A00458812", encoding)
+	}
+}
