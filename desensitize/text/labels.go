@@ -74,7 +74,7 @@ func (v *view) connector(i int) (at int, marked bool) {
 	at = v.remark(i)
 	for at < i+16 {
 		switch {
-		case v.oneOf(at, ":=："):
+		case v.oneOf(at, ":=：】]|>"):
 			marked = true
 			at++
 		case v.oneOf(at, " #(\"'_号码为是"), v.at(at) == '/' && v.is(at+1, han):

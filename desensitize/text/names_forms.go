@@ -253,6 +253,9 @@ func (s *scan) repeat() {
 			if !v.has(i, n) || s.taken[i] != "" {
 				continue
 			}
+			if int(s.wordEnd[i]) > to || int(s.reach[i]) > to {
+				continue
+			}
 			if to <= i+2 && (s.wordEnd[i] >= int32(to) || s.reach[i] > int32(i)) {
 				continue
 			}

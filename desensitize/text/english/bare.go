@@ -6,7 +6,7 @@ func (e *pass) capitalised(i int) {
 	if c.cues&(careCue|firmCue) != 0 && e.institution(i) {
 		return
 	}
-	if e.saint(i) || e.quarter(i) || e.city(i) || e.street(i) || e.workplace(i) {
+	if e.saint(i) || e.quarter(i) || e.city(i) || e.street(i) || e.workplace(i) || e.somewhere(i) {
 		return
 	}
 	if !e.signature(i) && !e.fullName(i) && !e.nameByRight(i) {

@@ -232,7 +232,7 @@ func (e *pass) mixedAge(i int) bool {
 // bareAge reads a number from 90 to 125 between commas behind a name or a bracket, and one
 // before M or F in a bracket.
 func (e *pass) bareAge(i int) bool {
-	between := e.is(i-1, ',') && (e.is(i+1, ',') || e.is(i+1, ')')) && (e.is(i-2, ')') || i > 2 && e.tokens[i-2].used)
+	between := (e.is(i-1, ',') || e.is(i-1, '(')) && (e.is(i+1, ',') || e.is(i+1, ')')) && (e.is(i-2, ')') || i > 2 && e.tokens[i-2].used)
 	sex := e.is(i-1, '(') && e.lower(i+1, "m", "f")
 	if !e.within(i, 90, 125) || !between && !sex {
 		return false

@@ -295,6 +295,24 @@ func (e *pass) place(i int) {
 	e.placeAt(i, j)
 }
 
+// somewhere reads one or two unknown words behind in, near and at, where the sentence ends or
+// goes on with a preposition.
+func (e *pass) somewhere(i int) bool {
+	if !e.lower(i-1, "in", "near", "outside", "at") || !e.stranger(i) || e.class(i).given {
+		return false
+	}
+	to := i + 1
+	if e.near(to) && e.stranger(to) {
+		to++
+	}
+	ends := e.kind(to) == lineToken || e.kind(to) == markToken && !e.is(to, '(') && !e.is(to, '-') && !e.is(to, '/')
+	if !ends && !e.lower(to, "on", "for", "when", "where", "since", "after", "with", "and", "until", "last", "this") || e.careFollows(i) {
+		return false
+	}
+	e.take(i, to, Address, false)
+	return true
+}
+
 // workplace reads two capitalised words or more behind "at": a firm, a shop, a school.
 func (e *pass) workplace(i int) bool {
 	if e.lower(i-1, "at") && e.initial(i) && e.letterAt(i+2) {
