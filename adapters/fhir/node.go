@@ -34,6 +34,9 @@ type Node struct {
 	Names []string
 	// Start and End are the byte offsets of the value in its source.
 	Start, End int
+	// Elided is how many bytes a value in base64 stands for that was left out, 0 for others;
+	// Text is then a marker. See ParseElided.
+	Elided int64
 }
 
 // LogValue implements slog.LogValuer: content never reaches a log.

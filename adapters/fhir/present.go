@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -29,11 +30,7 @@ type edit struct {
 // id, meta.versionId and meta.lastUpdated of the server and resolved references, all else as
 // it was, so that numbers keep their digits.
 func Present(raw []byte, n *Node, as Identity) []byte {
-	edits := identityEdits(n, as)
-	if len(as.Links) > 0 {
-		edits = linkEdits(edits, n, as.Links)
-	}
-	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	edits := presentEdits(n, as)
 	out := make([]byte, 0, n.End-n.Start+256)
 	at := n.Start
 	for _, e := range edits {
@@ -41,6 +38,60 @@ func Present(raw []byte, n *Node, as Identity) []byte {
 		at = e.end
 	}
 	return append(out, raw[at:n.End]...)
+}
+
+func presentEdits(n *Node, as Identity) []edit {
+	edits := identityEdits(n, as)
+	if len(as.Links) > 0 {
+		edits = linkEdits(edits, n, as.Links)
+	}
+	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+	return edits
+}
+
+// Presented is what Present returns, for a resource that is too long for memory.
+type Presented struct {
+	edits      []edit
+	start, end int
+}
+
+// PresentElided prepares a resource; n has the offsets of the resource itself (see Relocate).
+func PresentElided(n *Node, as Identity) Presented {
+	return Presented{edits: presentEdits(n, as), start: n.Start, end: n.End}
+}
+
+// Size is its length in bytes.
+func (p Presented) Size() int64 {
+	size := int64(p.end - p.start)
+	for _, e := range p.edits {
+		size += int64(len(e.text) - (e.end - e.start))
+	}
+	return size
+}
+
+// Copy writes it, reading the resource from its beginning.
+func (p Presented) Copy(w io.Writer, resource io.Reader) error {
+	at := 0
+	pass := func(to io.Writer, until int) error {
+		_, err := io.CopyN(to, resource, int64(until-at))
+		at = until
+		return err
+	}
+	if err := pass(io.Discard, p.start); err != nil {
+		return err
+	}
+	for _, e := range p.edits {
+		if err := pass(w, e.start); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, e.text); err != nil {
+			return err
+		}
+		if err := pass(io.Discard, e.end); err != nil {
+			return err
+		}
+	}
+	return pass(w, p.end)
 }
 
 func quote(s string) string {
@@ -116,7 +167,7 @@ func Skeleton(r *Resource) []byte {
 }
 
 func skeletonEdits(edits []edit, n *Node) []edit {
-	if n.Kind == String && n.End-n.Start > longText {
+	if n.Kind == String && (n.End-n.Start > longText || n.Elided > 0) {
 		return append(edits, edit{n.Start, n.End, `""`})
 	}
 	for _, item := range n.Items {

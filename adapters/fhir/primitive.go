@@ -28,6 +28,9 @@ func checkPrimitive(kind string, n *Node) string {
 	if n.Text == "" {
 		return "text may not be empty"
 	}
+	if n.Elided > 0 && kind != "base64Binary" {
+		return "longer than a value of its type is read"
+	}
 	if check, ok := textFormats[kind]; ok && !check(n.Text) {
 		return "not a valid " + kind + formatHints[kind]
 	}

@@ -78,7 +78,7 @@ func (c *checker) attachmentRules(n *Node) {
 		c.breaks("att-1", "an attachment with data needs its contentType")
 	}
 	if size, ok := n.Get("size").Int(); ok {
-		if real, valid := base64Size(data.Str()); valid && int64(real) != size {
+		if real, valid := data.base64Size(); valid && real != size {
 			c.failAt("size", CodeValue, "the stated size is not that of the data")
 		}
 	}

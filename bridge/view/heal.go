@@ -31,14 +31,35 @@ func (v *View) Heal(ctx context.Context, olderThan time.Time, submit Submit) (in
 		if err != nil {
 			return i, err
 		}
-		if err := submit(ctx, s); err != nil {
-			return i, fmt.Errorf("view: heal: %w", err)
+		if err := v.resubmit(ctx, s, submit); err != nil {
+			return i, err
 		}
 		if err := v.Commit(ctx, id); err != nil {
 			return i, err
 		}
 	}
 	return len(ids), nil
+}
+
+// resubmit submits content again. A large body is gone once the store has it; one that is
+// gone and not there was never on the bus, so that nobody was told that it was taken.
+func (v *View) resubmit(ctx context.Context, s index.Submission, submit Submit) error {
+	err := submit(ctx, s)
+	if err == nil || s.Claim == "" || !errors.Is(err, index.ErrNotFound) {
+		return wrapHeal(err)
+	}
+	_, err = v.cfg.Store.Stat(ctx, s.Record)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		err = v.Abandon(ctx, s.Record)
+	}
+	return wrapHeal(err)
+}
+
+func wrapHeal(err error) error {
+	if err != nil {
+		return fmt.Errorf("view: heal: %w", err)
+	}
+	return nil
 }
 
 // Sweep drops the copies of content that the store of sealed records has by now. It returns

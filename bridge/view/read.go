@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -245,13 +247,52 @@ func parseCursor(s string) (value, seq int64, err error) {
 func (v *View) Payload(ctx context.Context, id record.ID) ([]byte, error) {
 	r, err := v.open(ctx, id)
 	if errors.Is(err, index.ErrNotFound) {
-		s, err := v.pending(ctx, id)
-		return s.Raw, err
+		return v.pendingPayload(ctx, id)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return r.Payload, nil
+}
+
+// pendingPayload is content that the store has not got yet.
+func (v *View) pendingPayload(ctx context.Context, id record.ID) ([]byte, error) {
+	s, err := v.pending(ctx, id)
+	if err != nil || s.Claim == "" {
+		return s.Raw, err
+	}
+	if v.cfg.Bodies == nil {
+		return nil, index.ErrNotFound
+	}
+	raw, err := v.body(s.Claim)
+	if errors.Is(err, index.ErrNotFound) { // it may have just been sealed
+		r, err := v.open(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return r.Payload, nil
+	}
+	return raw, err
+}
+
+// body reads the body of a claim.
+func (v *View) body(claim string) ([]byte, error) {
+	in, err := v.cfg.Bodies(claim)
+	if err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	var out bytes.Buffer
+	if sized, ok := in.(interface{ Size() int64 }); ok && sized.Size() <= v.cfg.MaxPayload {
+		out.Grow(int(sized.Size()) + bytes.MinRead)
+	}
+	_, err = out.ReadFrom(io.LimitReader(in, v.cfg.MaxPayload+1))
+	if err := errors.Join(err, in.Close()); err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	if int64(out.Len()) > v.cfg.MaxPayload {
+		return nil, fmt.Errorf("view: content in a claim is longer than %d bytes", v.cfg.MaxPayload)
+	}
+	return out.Bytes(), nil
 }
 
 func (v *View) pending(ctx context.Context, id record.ID) (index.Submission, error) {

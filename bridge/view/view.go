@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -31,6 +32,9 @@ type Config struct {
 	// Former are signing keys that the hospital renewed; records sealed under them stay
 	// readable. nil: none.
 	Former func(ctx context.Context) ([]smcrypto.PublicKey, error)
+	// Bodies opens content that is too long for memory until the store of sealed records has
+	// it; nil: there is none. The error wraps index.ErrNotFound where it is gone.
+	Bodies func(claim string) (io.ReadCloser, error)
 	// MaxPayload is the largest content that is opened, in bytes; default 64 MiB.
 	MaxPayload int64
 	Provider   smcrypto.Provider // nil: the default one

@@ -99,7 +99,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 	if c.Addr == "" {
 		return nil
 	}
-	own, err := view.Open(ctx, view.Config{Dir: s.config.Dir("fhir"), Custody: s.keys, Store: s.store, Provider: s.provider})
+	own, err := view.Open(ctx, view.Config{Dir: s.config.Dir("fhir"), Custody: s.keys, Store: s.store, Provider: s.provider, Bodies: s.body})
 	if err != nil {
 		return err
 	}
@@ -175,6 +175,7 @@ func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.S
 		written = notices.written
 	}
 	return rest.New(rest.Config{
+		Spool: s.fhirSpool, SpoolFrom: int64(s.config.Intake.ClaimsFrom),
 		Further:   func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
 		OnWritten: written,
 		Quarantine: func(ctx context.Context, r rest.Refused) error {
@@ -216,7 +217,14 @@ func (s *site) fhirSubmit(in *intake.Intake) func(context.Context, index.Submiss
 	return func(ctx context.Context, m index.Submission) error {
 		sub := intake.Submission{Raw: m.Raw, Sender: m.Sender, ControlID: m.ControlID, Kind: m.Kind, MediaType: fhir.MediaType,
 			Charset: "UTF-8", RoutingHint: m.RoutingHint, ReceivedAt: m.ReceivedAt}
-		if len(m.Raw) > in.MaxMessage() {
+		if m.Claim != "" {
+			claim, err := s.claimOf(ctx, m)
+			if err != nil {
+				return err
+			}
+			defer claim.Discard()
+			sub.Claim, sub.Skeleton = claim, m.Skeleton
+		} else if len(m.Raw) > in.MaxMessage() {
 			root, err := fhir.Parse(m.Raw, fhirLimits(s.config.FHIR))
 			if err != nil {
 				return err

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/emrbridge/emrbridge/adapters/fhir/index"
+	"github.com/emrbridge/emrbridge/adapters/fhir/rest"
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
 	"github.com/emrbridge/emrbridge/bridge/claims"
@@ -60,6 +63,61 @@ func (c claimSpool) Finish() (hl7.Body, error) {
 		return nil, err
 	}
 	return claim, nil
+}
+
+// fhirSpool lets the FHIR service write a long body into a claim.
+func (s *site) fhirSpool() (rest.Spool, error) {
+	if err := s.bus.Ready(); err != nil {
+		return nil, err
+	}
+	w, err := s.claims.Create(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return httpSpool{w}, nil
+}
+
+// httpSpool is a claims.Writer as the services over HTTP see it.
+type httpSpool struct{ *claims.Writer }
+
+// Finish implements rest.Spool.
+func (c httpSpool) Finish() (index.Body, error) {
+	claim, err := c.Writer.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return claim, nil
+}
+
+// body opens content that waits in a claim, for the views of what was received.
+func (s *site) body(claim string) (io.ReadCloser, error) {
+	r, err := s.claims.Open(claim)
+	if errors.Is(err, claims.ErrMissing) {
+		return nil, fmt.Errorf("%w: %w", index.ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// claimOf is the claim of content that is submitted: the one that it came in or, where a
+// crash came between, a copy of what was left of that. The error wraps index.ErrNotFound
+// where nothing was.
+func (s *site) claimOf(ctx context.Context, m index.Submission) (*claims.Claim, error) {
+	if claim, ok := m.Body.(*claims.Claim); ok {
+		return claim, nil
+	}
+	in, err := s.body(m.Claim)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := s.claims.Take(ctx, in)
+	if closed := in.Close(); err == nil && closed != nil {
+		claim.Discard()
+		return nil, closed
+	}
+	return claim, err
 }
 
 // submission is what the intake is told of an HL7 message. done ends its use.

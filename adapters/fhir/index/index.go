@@ -6,6 +6,7 @@ package index
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -57,8 +58,13 @@ type Token struct{ Parameter, System, Value string }
 // Submission is content on its way to the bus, kept until it is durable there, so that a
 // crash in between can be healed by submitting it again.
 type Submission struct {
-	Record                  record.ID
-	Raw                     []byte
+	Record record.ID
+	Raw    []byte
+	// Body holds the content where it is too long for memory, and Raw is empty. It is not kept
+	// with the submission; Claim names it, and Skeleton is what is read of it.
+	Body                    Body   `json:"-"`
+	Claim                   string `json:",omitempty"`
+	Skeleton                []byte `json:",omitempty"`
 	Sender, ControlID, Kind string
 	RoutingHint             string
 	ReceivedAt              time.Time
@@ -66,7 +72,20 @@ type Submission struct {
 
 // LogValue implements slog.LogValuer.
 func (s Submission) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("record", s.Record.String()), slog.String("kind", s.Kind), slog.Int("bytes", len(s.Raw)))
+	return slog.GroupValue(slog.String("record", s.Record.String()), slog.String("kind", s.Kind), slog.Int("bytes", len(s.Raw)), slog.String("claim", s.Claim))
+}
+
+// Body is content on disk.
+type Body interface {
+	// ID names it for as long as it is there.
+	ID() string
+	// Size is its length in bytes, Digest its SM3 digest.
+	Size() int64
+	Digest() [32]byte
+	// Reader reads it from the beginning.
+	Reader() (io.ReadSeekCloser, error)
+	// Discard removes it, unless it was handed over.
+	Discard()
 }
 
 // Range is an interval of time, To exclusive. Zero ends are open.

@@ -91,6 +91,10 @@ type Config struct {
 	// Large bounds how many bodies of more than 1 MiB, or of unknown length, are in memory at
 	// once; others wait. Default 4.
 	Large int
+	// Spool opens a place for a body that grows over SpoolFrom bytes, of a single resource that
+	// is created or updated; nil: all stay in memory. SpoolFrom is 1 MiB by default.
+	Spool     func() (Spool, error)
+	SpoolFrom int64
 	// MaxEntries bounds the entries of a batch or transaction; default 2000.
 	MaxEntries int
 	// PageSize and MaxPage bound _count; defaults 50 and 500.
@@ -133,6 +137,9 @@ func (c *Config) defaults() {
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = 8 << 20
+	}
+	if c.SpoolFrom <= 0 {
+		c.SpoolFrom = largeBody
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second

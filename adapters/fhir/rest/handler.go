@@ -53,6 +53,10 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	// stream writes a body too long for memory, in the place of body; size is its length.
+	stream func(io.Writer) error
+	size   int64
+	end    func() // releases what stream reads; nil: nothing
 }
 
 // fail is a Refusal with the fields that most have.
@@ -67,6 +71,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := h.serve(w, req)
 	if err != nil {
 		a = h.refuse(err)
+	}
+	if a.end != nil {
+		defer a.end()
 	}
 	h.write(w, r, a)
 	if h.cfg.Observe != nil {
@@ -270,6 +277,11 @@ func (h *Handler) body(req *request) (*fhir.Resource, error) {
 	if err != nil {
 		return nil, bodyError(req.Context(), err)
 	}
+	return h.judgeWhole(req, raw)
+}
+
+// judgeWhole judges a resource in memory.
+func (h *Handler) judgeWhole(req *request, raw []byte) (*fhir.Resource, error) {
 	if len(raw) == 0 {
 		return nil, fail(http.StatusBadRequest, fhir.CodeRequired, "the body is empty")
 	}
@@ -395,12 +407,16 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, a answer) {
 	}
 	out.Set("Cache-Control", "no-store")
 	out.Set("X-Content-Type-Options", "nosniff")
-	if len(a.body) > 0 {
+	if a.size = max(a.size, int64(len(a.body))); a.size > 0 {
 		out.Set("Content-Type", fhir.MediaType+"; charset=utf-8; fhirVersion=4.0")
-		out.Set("Content-Length", strconv.Itoa(len(a.body)))
+		out.Set("Content-Length", strconv.FormatInt(a.size, 10))
 	}
 	w.WriteHeader(max(a.status, http.StatusOK))
-	if r.Method != http.MethodHead {
+	switch {
+	case r.Method == http.MethodHead:
+	case a.stream != nil:
+		_ = a.stream(w) // whoever asked may be gone; the length tells that something is missing
+	default:
 		_, _ = w.Write(a.body) // whoever asked may be gone
 	}
 }

@@ -35,22 +35,23 @@ func (h *Handler) conditionalCreate(req *request, kind string) (answer, error) {
 }
 
 // create takes a new resource (FHIR R4 §3.1.0.8).
-func (h *Handler) create(req *request, kind string) (answer, error) {
+func (h *Handler) create(req *request, kind string) (out answer, err error) {
 	if err := h.may(req, kind, Create); err != nil {
 		return answer{}, err
 	}
-	r, err := h.body(req)
+	r, err := h.take(req)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := sameType(r, kind); err != nil {
+	defer func() { out, err = r.released(out, err) }()
+	if err := sameType(r.Resource, kind); err != nil {
 		return answer{}, err
 	}
 	e := h.entry(r.Root, kind, h.cfg.NewID(), 1, http.MethodPost)
-	if err := h.store(req, r.Raw, fhir.KindOf(r.Root), []index.Entry{e}, e); err != nil {
+	if err := h.storeContent(req, r, fhir.KindOf(r.Root), []index.Entry{e}, e); err != nil {
 		return answer{}, err
 	}
-	return h.written(req, http.StatusCreated, e, r)
+	return h.writtenContent(req, http.StatusCreated, e, r)
 }
 
 func sameType(r *fhir.Resource, kind string) error {
@@ -103,18 +104,19 @@ func (h *Handler) conditionalUpdate(req *request, kind string) (answer, error) {
 }
 
 // update takes a version of a resource (FHIR R4 §3.1.0.7). A client may choose the id.
-func (h *Handler) update(req *request, kind, id string) (answer, error) {
+func (h *Handler) update(req *request, kind, id string) (out answer, err error) {
 	if err := h.may(req, kind, Update); err != nil {
 		return answer{}, err
 	}
-	r, err := h.body(req)
+	r, err := h.take(req)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := sameType(r, kind); err != nil {
+	defer func() { out, err = r.released(out, err) }()
+	if err := sameType(r.Resource, kind); err != nil {
 		return answer{}, err
 	}
-	if err := sameID(r, id, req.URL.RawQuery != ""); err != nil {
+	if err := sameID(r.Resource, id, req.URL.RawQuery != ""); err != nil {
 		return answer{}, err
 	}
 	defer h.locks.lock(kind + "/" + id)()
@@ -123,14 +125,14 @@ func (h *Handler) update(req *request, kind, id string) (answer, error) {
 		return answer{}, err
 	}
 	e := h.entry(r.Root, kind, id, version, http.MethodPut)
-	if err := h.store(req, r.Raw, fhir.KindOf(r.Root), []index.Entry{e}, e); err != nil {
+	if err := h.storeContent(req, r, fhir.KindOf(r.Root), []index.Entry{e}, e); err != nil {
 		return answer{}, err
 	}
 	status := http.StatusOK
 	if !existed {
 		status = http.StatusCreated
 	}
-	return h.written(req, status, e, r)
+	return h.writtenContent(req, status, e, r)
 }
 
 func sameID(r *fhir.Resource, id string, conditional bool) error {
@@ -252,10 +254,21 @@ func (h *Handler) describe(e *index.Entry, n *fhir.Node, links map[string]string
 // store makes content durable: reserve, submit, commit. named is the version that the
 // record is named after; entries are all versions in it.
 func (h *Handler) store(req *request, raw []byte, kind string, entries []index.Entry, named index.Entry) error {
+	return h.storeContent(req, &content{Resource: &fhir.Resource{Raw: raw}}, kind, entries, named)
+}
+
+// storeContent is store for content in memory or in a body.
+func (h *Handler) storeContent(req *request, c *content, kind string, entries []index.Entry, named index.Entry) error {
 	ctx := req.Context()
-	s := index.Submission{Raw: raw, Sender: "fhir/" + req.caller.Name(), ControlID: fhir.ControlID(named.Type, named.ID, named.Version), Kind: kind,
+	s := index.Submission{Raw: c.Raw, Sender: "fhir/" + req.caller.Name(), ControlID: fhir.ControlID(named.Type, named.ID, named.Version), Kind: kind,
 		RoutingHint: hintOf(entries), ReceivedAt: h.now()}
-	s.Record = record.NewID(record.Origin{HospitalNumber: h.cfg.HospitalNumber, HospitalMSP: h.cfg.HospitalMSP, Sender: s.Sender, ControlID: s.ControlID, Payload: raw})
+	origin := record.Origin{HospitalNumber: h.cfg.HospitalNumber, HospitalMSP: h.cfg.HospitalMSP, Sender: s.Sender, ControlID: s.ControlID, Payload: c.Raw}
+	if c.body != nil {
+		s.Body, s.Claim, s.Skeleton = c.body, c.body.ID(), c.skeleton
+		s.Record = record.NewIDFromDigest(origin, c.body.Digest())
+	} else {
+		s.Record = record.NewID(origin)
+	}
 	for i := range entries {
 		entries[i].Record = s.Record
 	}
