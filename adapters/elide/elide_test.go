@@ -99,6 +99,6 @@ func FuzzSkeleton(f *testing.F) {
 			}
 		}
 		back.Write(s.Text[at:])
-		require.Equal(t, doc, back.Bytes())
+		require.Equal(t, string(doc), back.String())
 	})
 }
