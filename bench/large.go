@@ -29,6 +29,7 @@ func Large(ctx context.Context, r *Results, o Options) (err error) {
 	p := &pair{}
 	defer func() { err = errors.Join(err, p.stop(ctx)) }()
 	o.Dir = filepath.Join(o.Dir, "large")
+	p.change = takeFHIR
 	if err := p.start(ctx, o); err != nil {
 		return err
 	}
@@ -46,7 +47,10 @@ func Large(ctx context.Context, r *Results, o Options) (err error) {
 		fmt.Fprintf(o.Progress, "  %.0f MiB idle, %.1f MiB above at most; acknowledged in %.1f s, on the ledger in %.1f s\n", m.idle, m.peak, m.acked.Seconds(), m.anchored.Seconds())
 		r.add(group, name+", on the ledger", float64(at*largeSize>>20)/m.anchored.Seconds(), "MiB/s", "sealed, stored, anchored")
 	}
-	return p.retrieveLarge(ctx, r, group)
+	if err := p.retrieveLarge(ctx, r, group); err != nil {
+		return err
+	}
+	return p.largeFHIR(ctx, r, o)
 }
 
 // largeRun is the outcome of one load.
@@ -55,9 +59,18 @@ type largeRun struct {
 	acked, anchored time.Duration
 }
 
-// large sends n large messages at a time to the first hospital and waits until they are on
-// the ledger.
+// large sends n large messages at a time.
 func (p *pair) large(ctx context.Context, n int) (largeRun, error) {
+	messages := make([][]byte, n)
+	for i := range messages {
+		messages[i] = p.document(fmt.Sprintf("L%d-%d", n, i))
+	}
+	return p.watched(ctx, messages, p.sendLarge)
+}
+
+// watched sends documents to the first hospital, all at a time, and waits until they are on
+// the ledger.
+func (p *pair) watched(ctx context.Context, documents [][]byte, send func(context.Context, []byte) error) (largeRun, error) {
 	var m largeRun
 	before, err := p.sites[0].Stats(ctx)
 	if err != nil {
@@ -67,20 +80,16 @@ func (p *pair) large(ctx context.Context, n int) (largeRun, error) {
 	if err != nil {
 		return m, err
 	}
-	messages := make([][]byte, n)
-	for i := range messages {
-		messages[i] = p.document(fmt.Sprintf("L%d-%d", n, i))
-	}
 	start := time.Now()
 	group, sending := errgroup.WithContext(ctx)
-	for _, raw := range messages {
-		group.Go(func() error { return p.sendLarge(sending, raw) })
+	for _, raw := range documents {
+		group.Go(func() error { return send(sending, raw) })
 	}
 	if err := group.Wait(); err != nil {
 		return m, err
 	}
 	m.acked = time.Since(start)
-	if err := p.anchored(ctx, before.Items+int64(n)); err != nil {
+	if err := p.anchored(ctx, before.Items+int64(len(documents))); err != nil {
 		return m, err
 	}
 	m.anchored = time.Since(start)

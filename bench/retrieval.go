@@ -14,6 +14,7 @@ import (
 	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/adapters/hl7/hospitalday"
 	"github.com/emrbridge/emrbridge/adapters/hl7/mllp"
+	"github.com/emrbridge/emrbridge/config"
 	"github.com/emrbridge/emrbridge/devnet"
 	"github.com/emrbridge/emrbridge/internal/devsite"
 )
@@ -43,6 +44,7 @@ type answer struct {
 // pair is a network with two hospitals installed and running: the first has the records
 // of a patient, the second has the patient's consent.
 type pair struct {
+	change  func(*config.Config) // of the sites; nil: none
 	net     *devnet.Network
 	sites   []*devsite.Process
 	patient hospitalday.Patient
@@ -118,7 +120,7 @@ func (p *pair) install(ctx context.Context, self string, h devnet.Hospital, dir 
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	path, err := devsite.Write(ctx, p.net, h, devsite.Options{Dir: dir})
+	path, err := devsite.Write(ctx, p.net, h, devsite.Options{Dir: dir, Change: p.change})
 	if err != nil {
 		return err
 	}

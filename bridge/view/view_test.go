@@ -3,6 +3,8 @@ package view_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,7 +37,8 @@ type rig struct {
 	keys  *keystore.File
 	store *embedded.Store
 	*view.View
-	now time.Time
+	now    time.Time
+	bodies func(string) (io.ReadCloser, error)
 }
 
 func newRig(t *testing.T) *rig {
@@ -57,7 +60,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) open() {
 	r.t.Helper()
 	var err error
-	r.View, err = view.Open(context.Background(), view.Config{Dir: filepath.Join(r.dir, "view"), Custody: r.keys, Store: r.store, Now: func() time.Time { return r.now }})
+	r.View, err = view.Open(context.Background(), view.Config{Dir: filepath.Join(r.dir, "view"), Custody: r.keys, Store: r.store, Now: func() time.Time { return r.now }, Bodies: r.bodies})
 	require.NoError(r.t, err)
 }
 
@@ -159,6 +162,56 @@ func TestACrashBetweenReserveAndCommitHeals(t *testing.T) {
 	n, err = r.Heal(ctx, r.now, submit)
 	require.NoError(t, err)
 	assert.Zero(t, n, "once")
+}
+
+// TestLargeContent: content in a claim is read there until it is sealed, submitted again
+// after a crash, and forgotten where the crash came before it was on the bus.
+func TestLargeContent(t *testing.T) {
+	ctx, r := context.Background(), newRig(t)
+	claims := map[string]string{}
+	r.bodies = func(claim string) (io.ReadCloser, error) {
+		if text, ok := claims[claim]; ok {
+			return io.NopCloser(strings.NewReader(text)), nil
+		}
+		return nil, index.ErrNotFound
+	}
+	r.crash()
+	var small index.Submission
+	for _, id := range []string{"a", "b"} {
+		s, e := version(id, 1)
+		small = s
+		claims[id] = string(s.Raw)
+		s.Claim, s.Skeleton, s.Raw = id, []byte("{}"), nil
+		require.NoError(t, r.Reserve(ctx, s, []index.Entry{e}))
+		got, err := r.Payload(ctx, s.Record)
+		require.NoError(t, err)
+		require.Equal(t, claims[id], string(got))
+	}
+	delete(claims, "b")
+	_, err := r.Payload(ctx, small.Record)
+	require.ErrorIs(t, err, index.ErrNotFound)
+	r.crash()
+	var again []index.Submission
+	r.now = r.now.Add(2 * time.Minute)
+	n, err := r.Heal(ctx, r.now, func(_ context.Context, m index.Submission) error {
+		if _, ok := claims[m.Claim]; !ok {
+			return fmt.Errorf("taken away: %w", index.ErrNotFound)
+		}
+		again = append(again, m)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Len(t, again, 1)
+	require.Equal(t, "{}", string(again[0].Skeleton))
+	_, err = r.Current(ctx, "Patient", "a")
+	require.NoError(t, err)
+	_, err = r.Current(ctx, "Patient", "b")
+	require.ErrorIs(t, err, index.ErrNotFound)
+	r.pipeline(small)
+	got, err := r.Payload(ctx, small.Record)
+	require.NoError(t, err)
+	require.Equal(t, small.Raw, got)
 }
 
 func TestWhatIsOnTheBusIsSeenWhateverTheRequestWasTold(t *testing.T) {

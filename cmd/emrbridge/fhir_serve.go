@@ -109,7 +109,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 	if err != nil {
 		return err
 	}
-	handler, err := s.fhirHandler(own, submit, notices)
+	handler, err := s.fhirHandler(own, p.Intake.MaxMessage(), submit, notices)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *site) serveFHIR(ctx context.Context, group *errgroup.Group, p *bridge.P
 }
 
 // fhirHandler joins the REST surface to intake, view and guard.
-func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.Submission) error, notices *fhirNotices) (*rest.Handler, error) {
+func (s *site) fhirHandler(own index.Store, maxMessage int, submit func(context.Context, index.Submission) error, notices *fhirNotices) (*rest.Handler, error) {
 	c := s.config.FHIR
 	authorize, err := fhirAuthorizer(c)
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *site) fhirHandler(own index.Store, submit func(context.Context, index.S
 		written = notices.written
 	}
 	return rest.New(rest.Config{
-		Spool: s.fhirSpool, SpoolFrom: int64(s.config.Intake.ClaimsFrom),
+		Spool: s.fhirSpool, SpoolFrom: int64(maxMessage) + 1, // what the bus carries is seen there again
 		Further:   func(n *fhir.Node) fhir.Issues { _, issues := rules.Read(n); return issues },
 		OnWritten: written,
 		Quarantine: func(ctx context.Context, r rest.Refused) error {

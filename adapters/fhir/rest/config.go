@@ -91,8 +91,8 @@ type Config struct {
 	// Large bounds how many bodies of more than 1 MiB, or of unknown length, are in memory at
 	// once; others wait. Default 4.
 	Large int
-	// Spool opens a place for a body that grows over SpoolFrom bytes, of a single resource that
-	// is created or updated; nil: all stay in memory. SpoolFrom is 1 MiB by default.
+	// Spool opens a place for a body of SpoolFrom bytes and more, of a single resource that is
+	// created or updated; nil: all stay in memory. SpoolFrom is 1 MiB by default.
 	Spool     func() (Spool, error)
 	SpoolFrom int64
 	// MaxEntries bounds the entries of a batch or transaction; default 2000.

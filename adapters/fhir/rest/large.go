@@ -72,7 +72,7 @@ func (h *Handler) take(req *request) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(head)) < h.cfg.SpoolFrom || h.cfg.Spool == nil {
+	if h.cfg.Spool == nil || max(int64(len(head)), req.ContentLength) < h.cfg.SpoolFrom {
 		r, err := h.judgeWhole(req, head)
 		return &content{Resource: r}, err
 	}
@@ -96,10 +96,14 @@ func (h *Handler) take(req *request) (*content, error) {
 	return &content{Resource: r}, err
 }
 
-// head reads a body, or as much of it as is taken without a spool.
+// head reads a body, or as much of it as is taken without a spool: nothing of one that says
+// that it is long.
 func (h *Handler) head(req *request) ([]byte, error) {
 	in := io.Reader(req.Body)
 	if h.cfg.Spool != nil {
+		if req.ContentLength >= h.cfg.SpoolFrom {
+			return nil, nil
+		}
 		in = io.LimitReader(in, h.cfg.SpoolFrom)
 	}
 	raw, err := io.ReadAll(in)
