@@ -36,3 +36,10 @@ func BenchmarkNew(b *testing.B) {
 		New(Options{Terms: []string{"云帆方案"}})
 	}
 }
+
+func BenchmarkPrepare(b *testing.B) {
+	e := New(Options{})
+	for b.Loop() {
+		e.Prepare(person)
+	}
+}

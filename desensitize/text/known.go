@@ -18,6 +18,7 @@ type pattern struct {
 	from, to int
 	typ      Type
 	loose    bool // must not continue as another word
+	family   bool // a surname, which is a name only with a title or the like
 }
 
 // number is a value of letters and digits without its separators.
@@ -101,6 +102,10 @@ func (s *scan) known(from, to int, t Type) {
 func (s *scan) knownPattern(i int, p pattern) {
 	v := s.v
 	if i+len(p.text) > v.len() || !slices.Equal(v.r[i:i+len(p.text)], p.text) {
+		return
+	}
+	if p.family {
+		s.knownFamily(i, p)
 		return
 	}
 	end := i + len(p.text)
@@ -202,8 +207,6 @@ func (e *Engine) compile(k *Known) *knowledge {
 	}
 	return c.k
 }
-
-var titleList = strings.Fields(titles)
 
 // compiler collects the forms of known values.
 type compiler struct {

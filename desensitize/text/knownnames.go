@@ -43,23 +43,28 @@ func (c *compiler) name(w string) {
 	c.pinyin(r, family)
 }
 
-// called enters the forms in which a person is called by the surname.
+// called enters the surname of n characters by which a person is called.
 func (c *compiler) called(family string, n int) {
-	for _, t := range titleList {
-		if len([]rune(t)) > 1 {
-			c.add(family+t, 0, n, Name, false)
-		}
+	r := []rune(family)
+	c.k.chinese[r[0]] = append(c.k.chinese[r[0]], pattern{text: r, to: n, typ: Name, family: true})
+}
+
+// knownFamily claims the surname of a known person before a title, before 某, behind 老 or 小.
+func (s *scan) knownFamily(i int, p pattern) {
+	v := s.v
+	end := i + len(p.text)
+	if int(s.wordEnd[i]) > end || int(s.reach[i]) > i {
+		return
 	}
-	for _, t := range [...]string{"某某", "某", "总", "工", "老", "姐", "哥", "某人", "氏"} {
-		to := n
-		if strings.HasPrefix(t, "某") {
-			to = n + len([]rune(t))
+	to, e := s.match(v, end, title|someone)
+	switch {
+	case to > end && int(s.wordEnd[end]) <= to:
+		if e.kinds&someone != 0 {
+			end = to
 		}
-		c.add(family+t, 0, to, Name, true)
-	}
-	if _, cl := c.fold([]rune(family)[0]); cl&function == 0 {
-		c.add("老"+family, 1, 1+n, Name, true)
-		c.add("小"+family, 1, 1+n, Name, true)
+		s.known(i, end, Name)
+	case v.oneOf(i-1, "老小") && !v.is(i, function):
+		s.known(i, end, Name)
 	}
 }
 

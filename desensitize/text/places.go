@@ -299,7 +299,7 @@ func (v *view) placeChar(i int) bool {
 
 // nouns reads nouns of place that follow each other: 白沙|湾|市.
 func (s *scan) nouns(end int) int {
-	for range 3 {
+	for range 5 {
 		to, _ := s.match(s.v, end, placeNoun)
 		if to == end || s.cutsWord(end, to) || to == end+1 && strings.ContainsRune("弄里坊府庭馆阁轩", s.v.at(end)) && s.v.is(to, han) && !s.v.is(to, numeral) {
 			break
