@@ -24,6 +24,7 @@ func (c *Config) check() Faults {
 	c.Chain.check(k)
 	c.Gateway.check(k)
 	c.Research.check(k)
+	c.Ferry.check(k)
 	k.address("observe.addr", c.Observe.Addr)
 	k.oneOf("observe.log_level", c.Observe.LogLevel, "debug", "info", "warn", "error")
 	k.oneOf("observe.log_format", c.Observe.LogFormat, "text", "json")

@@ -41,6 +41,7 @@ type Config struct {
 	Chain    Chain    `yaml:"chain"`
 	Gateway  Gateway  `yaml:"gateway"`
 	Research Research `yaml:"research"`
+	Ferry    Ferry    `yaml:"ferry"`
 	Observe  Observe  `yaml:"observe"`
 }
 
@@ -303,6 +304,9 @@ func (c *Config) complete(dir string) {
 		} else {
 			*p = within(dir, *p)
 		}
+	}
+	for i := range c.Ferry.Channels {
+		c.Ferry.Channels[i].complete(func(p string) string { return within(dir, p) }, c.DataDir)
 	}
 	derive(&c.Keystore.Dir, "keys")
 	derive(&c.Store.Dir, "store")

@@ -73,7 +73,7 @@ and lets other hospitals retrieve it under the patient's consent.
 		newServeCommand(), newConfigCommand(), newInitCommand(), newKeysCommand(), newMemberCommand(),
 		newHL7Command(), newFHIRCommand(), newCDACommand(), newRetrieveCommand(), newConsentCommand(), newEmergencyCommand(), newResearchCommand(),
 		newVerifyCommand(), newTraceCommand(), newDeidCommand(), newPatientsCommand(), newStoreCommand(), newQuarantineCommand(), newMessagesCommand(), newParkedCommand(),
-		devnet.NewCommand(), newDemoCommand(), newBenchCommand(),
+		devnet.NewCommand(), newFerryCommand(), newDemoCommand(), newBenchCommand(),
 	)
 	return root
 }
