@@ -493,3 +493,51 @@ func TestARestoredSpoolIsNoticed(t *testing.T) {
 	assert.Equal(t, ids(1, 1), c.outside.inlet.ids(ferry.Bulk), "nothing is delivered on a broken chain")
 	assert.NotZero(t, c.inside.Status().Lanes[ferry.Bulk].Waiting, "and nothing is forgotten")
 }
+
+func TestDuplicatesAreDropped(t *testing.T) {
+	c := newCrossing(t, nil)
+	require.NoError(t, c.inside.Send(t.Context(), ferry.Bulk, items(1, 1)))
+	c.inside.step(t)
+	copies := map[string][]byte{}
+	for _, name := range []string{"his-out-2-000000000001-d.dat", "his-out-2-000000000001-m.dat"} {
+		text, err := os.ReadFile(filepath.Join(c.inside.folder("outbox"), name))
+		require.NoError(t, err)
+		copies[name] = text
+	}
+	c.round(t)
+	for name, text := range copies {
+		require.NoError(t, os.WriteFile(filepath.Join(c.outside.folder("inbox"), name), text, 0o600))
+	}
+	c.outside.step(t)
+	assert.Equal(t, 1, c.outside.count(ferry.Duplicate))
+	left, err := os.ReadDir(c.outside.folder("inbox"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	assert.Equal(t, ids(1, 1), c.outside.inlet.ids(ferry.Bulk))
+}
+
+// TestAConfirmationMustNameWhatWasSent lets the other side confirm a bundle of the same
+// number that is not the one which was sent.
+func TestAConfirmationMustNameWhatWasSent(t *testing.T) {
+	c := newCrossing(t, nil)
+	require.NoError(t, c.inside.Send(t.Context(), ferry.Bulk, items(1, 1)))
+	c.outside.inlet.marks[ferry.Bulk] = ferry.Mark{Seq: 1, Digest: ferry.Digest{1}}
+	c.outside.open(t)
+	c.outside.step(t)
+	carry(t, c.outside, c.inside)
+	c.inside.step(t)
+	assert.Equal(t, 1, c.inside.count(ferry.Fork))
+	assert.Equal(t, 1, c.inside.Status().Lanes[ferry.Bulk].Waiting, "nothing is forgotten")
+}
+
+func TestASpoolWithAHoleIsNotUsed(t *testing.T) {
+	for _, name := range []string{"his-out-2-000000000001-m.dat", "his-out-2-000000000001-d.dat"} {
+		c := newCrossing(t, nil)
+		for i := range 2 {
+			require.NoError(t, c.inside.Send(t.Context(), ferry.Bulk, items(i+1, 1)))
+		}
+		require.NoError(t, os.Remove(filepath.Join(c.inside.folder("spool"), name)))
+		_, err := ferry.Open(t.Context(), c.inside.cfg)
+		require.ErrorIs(t, err, ferry.ErrSpool, name)
+	}
+}
