@@ -107,23 +107,7 @@ func (f FerryChannel) check(k *checker, at string) {
 	if !f.OneWay && (f.Outbox == "" || f.Inbox == "") {
 		k.add(at+"one_way", "only one direction is given; if there is no way back, say one_way: true")
 	}
-	folders := map[string]string{"keys": f.Keys, "outbox": f.Outbox, "inbox": f.Inbox, "send": f.Send, "send_urgent": f.SendUrgent, "receive": f.Receive}
-	if f.Outbox == "" && f.Send+f.SendUrgent != "" {
-		k.add(at+"send", "nothing leaves here without an outbox")
-	}
-	if f.Inbox != "" {
-		k.need(at+"receive", f.Receive, "the folder into which files that arrive are written")
-	}
-	for key, dir := range folders {
-		if dir == "" {
-			continue
-		}
-		if info, err := os.Stat(dir); err != nil {
-			k.add(at+key, "cannot be read: %v; make the folder", err)
-		} else if !info.IsDir() {
-			k.add(at+key, "%s is no folder", dir)
-		}
-	}
+	f.checkFolders(k, at)
 	if f.Outbox != "" {
 		k.need(at+"out", f.Out, "the name of the channel that leaves here, the same on both sides")
 	}
@@ -143,6 +127,26 @@ func (f FerryChannel) check(k *checker, at string) {
 	k.span(at+"settle", f.Settle, 100*time.Millisecond, time.Hour)
 	k.span(at+"heartbeat", f.Heartbeat, 100*time.Millisecond, time.Hour)
 	k.span(at+"dead_after", f.DeadAfter, time.Second, 24*time.Hour)
+}
+
+func (f FerryChannel) checkFolders(k *checker, at string) {
+	folders := map[string]string{"keys": f.Keys, "outbox": f.Outbox, "inbox": f.Inbox, "send": f.Send, "send_urgent": f.SendUrgent, "receive": f.Receive}
+	if f.Outbox == "" && f.Send+f.SendUrgent != "" {
+		k.add(at+"send", "nothing leaves here without an outbox")
+	}
+	if f.Inbox != "" {
+		k.need(at+"receive", f.Receive, "the folder into which files that arrive are written")
+	}
+	for key, dir := range folders {
+		if dir == "" {
+			continue
+		}
+		if info, err := os.Stat(dir); err != nil {
+			k.add(at+key, "cannot be read: %v; make the folder", err)
+		} else if !info.IsDir() {
+			k.add(at+key, "%s is no folder", dir)
+		}
+	}
 }
 
 // LoadFerry reads a configuration of which only the channels count: on a machine that does

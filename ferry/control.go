@@ -72,7 +72,7 @@ func (p *Port) listen(now time.Time, files []Entry) error {
 				err = fmt.Errorf("%w: the name says another number", ErrMalformed)
 			}
 			if err != nil {
-				if err := p.suspect(now, f, Unsigned, Event{Err: err}); err != nil {
+				if _, err := p.suspect(now, f, Unsigned, Event{Err: err}); err != nil {
 					return err
 				}
 				continue

@@ -541,3 +541,21 @@ func TestASpoolWithAHoleIsNotUsed(t *testing.T) {
 		require.ErrorIs(t, err, ferry.ErrSpool, name)
 	}
 }
+
+func TestAFileThatIsTooLongIsTakenAway(t *testing.T) {
+	c := newCrossing(t, nil)
+	path := filepath.Join(c.outside.folder("inbox"), "his-out-2-000000000001-d.dat")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Truncate(path, 1<<40))
+	require.NoError(t, c.inside.Send(t.Context(), ferry.Bulk, items(1, 1)))
+	c.inside.step(t)
+	require.NoError(t, os.Remove(filepath.Join(c.inside.folder("outbox"), filepath.Base(path))))
+	carry(t, c.inside, c.outside)
+	for range 4 {
+		c.outside.step(t)
+		c.clock.add(11 * time.Second)
+	}
+	assert.Equal(t, 1, c.outside.count(ferry.Altered))
+	_, err := os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -147,7 +147,7 @@ func unpackTar(body []byte) ([]Message, error) {
 		}
 		number, suffix, _ := strings.Cut(h.Name, ".")
 		n, err := strconv.Atoi(number)
-		if err != nil || h.Typeflag != tar.TypeReg || n > MaxMessages {
+		if err != nil || h.Typeflag != tar.TypeReg || n > MaxMessages || h.Size > int64(len(body)) { // a sparse file may claim any size
 			return nil, errors.New("ferry: archive holds what no bundle has")
 		}
 		data, err := io.ReadAll(r)

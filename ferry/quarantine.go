@@ -19,35 +19,46 @@ type report struct {
 
 // suspect gives a file that does not add up time to become whole, since gatekeepers copy
 // without renaming. After that it goes to the quarantine, and what it should have been is
-// asked for again.
-func (p *Port) suspect(now time.Time, f Entry, kind EventKind, e Event) error {
-	was, seen := p.strange[f.Name]
-	if !seen || was.size != f.Size {
-		p.strange[f.Name] = unsettled{size: f.Size, since: now}
-		return nil
-	}
-	if now.Sub(was.since) < p.limits.Settle {
-		return nil
+// asked for again. aside says that the file is no longer in the inbox.
+func (p *Port) suspect(now time.Time, f Entry, kind EventKind, e Event) (aside bool, err error) {
+	if !p.settled(now, f) {
+		return false, nil
 	}
 	e.Kind, e.Bytes = kind, f.Size
 	if e.Err == nil {
 		e.Err = errors.New("no file of this channel")
 	}
-	data, err := p.disk.Read(join(p.cfg.Inbox, f.Name), p.limits.fileBytes())
-	if err != nil {
-		return vanished(err)
+	var data []byte // of a file that is longer than any bundle the report alone is kept
+	if f.Size <= p.limits.fileBytes() {
+		if data, err = p.disk.Read(join(p.cfg.Inbox, f.Name), p.limits.fileBytes()); err != nil {
+			return vanished(err) == nil, vanished(err)
+		}
 	}
 	sum := p.cfg.Provider.SM3(data, []byte(f.Name))
 	name := fmt.Sprintf("%s-%d-%x", kind, now.UnixMilli(), sum[:4])
 	if err := p.keep(name, data, e); err != nil {
-		return err
+		return false, err
 	}
 	delete(p.strange, f.Name)
 	p.tell(e)
 	if e.Seq > 0 {
 		p.lanes[e.Lane].missing[e.Seq] = now.Add(-p.limits.GapAfter) // ask at once
 	}
-	return ignoreMissing(p.disk.Remove(join(p.cfg.Inbox, f.Name)))
+	return true, ignoreMissing(p.disk.Remove(join(p.cfg.Inbox, f.Name)))
+}
+
+// settled says whether a file has not changed for long: as far as this process saw, or by
+// the time of its last change, which a process that has just begun goes by.
+func (p *Port) settled(now time.Time, f Entry) bool {
+	if !f.Modified.IsZero() && now.Sub(f.Modified) >= p.limits.Settle {
+		return true
+	}
+	was, seen := p.strange[f.Name]
+	if !seen || was.size != f.Size {
+		p.strange[f.Name] = unsettled{size: f.Size, since: now}
+		return false
+	}
+	return now.Sub(was.since) >= p.limits.Settle
 }
 
 // keep writes data and a report into the quarantine.

@@ -32,7 +32,8 @@ func (p *Port) receive(ctx context.Context, now time.Time) error {
 		n, ok := parseName(f.Name, p.cfg.Extension)
 		switch {
 		case !ok || n.channel != p.cfg.In:
-			errs = append(errs, p.suspect(now, f, Foreign, Event{}))
+			_, err := p.suspect(now, f, Foreign, Event{})
+			errs = append(errs, err)
 		case n.control:
 			controls = append(controls, f)
 		default:
@@ -137,7 +138,7 @@ func (p *Port) take(ctx context.Context, now time.Time, l Lane, seq uint64, a *a
 			err = fmt.Errorf("%w: the name says another number", ErrMalformed)
 		}
 		where.Err = err
-		return false, p.suspect(now, *a.manifest, Unsigned, where)
+		return false, p.aside(now, &a.manifest, Unsigned, where)
 	}
 	p.sign(now, m.Made)
 	lane := p.lanes[l]
@@ -148,7 +149,7 @@ func (p *Port) take(ctx context.Context, now time.Time, l Lane, seq uint64, a *a
 	}
 	if a.data.Size != m.Size {
 		where.Err = fmt.Errorf("%d bytes, the manifest says %d", a.data.Size, m.Size)
-		return false, p.suspect(now, *a.data, Altered, where)
+		return false, p.aside(now, &a.data, Altered, where)
 	}
 	data, err := p.disk.Read(join(p.cfg.Inbox, a.data.Name), m.Size)
 	if err != nil {
@@ -156,12 +157,12 @@ func (p *Port) take(ctx context.Context, now time.Time, l Lane, seq uint64, a *a
 	}
 	if int64(len(data)) != m.Size || sm3.Sum(data) != m.SM3 {
 		where.Err = errors.New("the digest differs from the manifest")
-		return false, p.suspect(now, *a.data, Altered, where)
+		return false, p.aside(now, &a.data, Altered, where)
 	}
 	messages, err := p.unseal(m, data)
 	if err != nil {
 		where.Err = err
-		return false, p.suspect(now, *a.data, Unopened, where)
+		return false, p.aside(now, &a.data, Unopened, where)
 	}
 	if messages, err = p.scan(ctx, messages, where); err != nil {
 		return false, err
@@ -175,6 +176,15 @@ func (p *Port) take(ctx context.Context, now time.Time, l Lane, seq uint64, a *a
 	delete(lane.missing, seq)
 	p.tell(Event{Kind: Delivered, Lane: l, Seq: seq, Bytes: m.Size})
 	return true, p.drop(a)
+}
+
+// aside is suspect for a file of a bundle, which then lacks it.
+func (p *Port) aside(now time.Time, f **Entry, kind EventKind, where Event) error {
+	gone, err := p.suspect(now, **f, kind, where)
+	if gone {
+		*f = nil
+	}
+	return err
 }
 
 // vanished is no error where a file went away between two looks.

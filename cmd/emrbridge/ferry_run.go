@@ -104,7 +104,7 @@ func runFerries(ctx context.Context, ends []*ferryEnd) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.report(err)
+			e.report(err, true)
 		}
 		select {
 		case <-ctx.Done():
@@ -114,10 +114,10 @@ func runFerries(ctx context.Context, ends []*ferryEnd) error {
 	}
 }
 
-// report writes how the channel stands, for `ferry status`. It is news, not state: it needs
-// no sync.
-func (e *ferryEnd) report(err error) {
-	s := ferryState{Channel: e.cfg.Name, Running: true, At: time.Now(), Alarms: e.alarms, Status: e.port.Status()}
+// report writes how the channel stands, for `ferry status`, and whether this process goes on
+// running it. It is news, not state: it needs no sync.
+func (e *ferryEnd) report(err error, running bool) {
+	s := ferryState{Channel: e.cfg.Name, Running: running, At: time.Now(), Alarms: e.alarms, Status: e.port.Status()}
 	if err != nil {
 		s.Error = err.Error()
 	}
@@ -163,7 +163,7 @@ func readFerryState(c config.FerryChannel) (ferryState, error) {
 		err = json.Unmarshal(text, &s)
 	}
 	// The running process writes several times a second.
-	s.Running = time.Since(s.At) < 10*time.Second
+	s.Running = s.Running && time.Since(s.At) < 10*time.Second
 	return s, err
 }
 
@@ -413,7 +413,7 @@ func withFerry(cmd *cobra.Command, path, channel string, do func(config.FerryCha
 	}
 	before := end.port.Status()
 	err = end.step(cmd.Context())
-	end.report(err)
+	end.report(err, false)
 	after := end.port.Status()
 	for _, l := range ferry.Lanes {
 		if n := after.Lanes[l].Delivered - before.Lanes[l].Delivered; n > 0 {

@@ -48,6 +48,10 @@ var rules = []rule{
 		why: "an adapter knows its format and the record model, and hands on through an injected function; the file transports write safely",
 	},
 	{
+		who: []string{"ferry/..."}, ban: []string{"..."}, allow: []string{"smcrypto", "ferry/...", "internal/fsatomic"},
+		why: "the ferry carries what it does not understand, and is half of a protocol that others may build",
+	},
+	{
 		who: []string{"keystore/..."}, ban: []string{"..."},
 		allow: []string{"smcrypto", "keystore/...", "internal/fsatomic"},
 		why:   "what holds the keys knows nothing of what they are used for",
