@@ -84,13 +84,14 @@ func (r *run) scrubBlocks(s sort, rule *compiled, blocks []block) map[*safexml.N
 		return out
 	}
 	news := strings.Split(text, joint)
-	if len(news) != len(lines) { // an identifier went over the end of a line
+	whole := len(news) == len(lines)
+	if !whole { // an identifier went over the end of a line
 		news = make([]string, len(lines))
 		news[0] = strings.ReplaceAll(text, joint, "\n")
 	}
 	for i, b := range full {
-		if guard.Layered(news[i]) {
-			news[i], _ = r.scrub(rule, "", news[i])
+		if whole && guard.Layered(lines[i]) {
+			news[i], _ = r.scrub(rule, "", lines[i])
 		}
 		if news[i] != lines[i] {
 			out[b.nodes[0]] = news[i]

@@ -91,6 +91,13 @@ func TestLayers(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, want, out)
 	}
+	// What was changed once is not changed again.
+	shift := func(s string) (string, bool) {
+		return strings.NewReplacer("day 7", "day 8", "day 8", "day 9").Replace(s), true
+	}
+	out, ok := guard.Layers("<p>on day 7</p> &lt;b", shift)
+	require.True(t, ok)
+	require.Equal(t, "<p>on day 8</p> &lt;b", out)
 	require.True(t, guard.Layered("546L5bCP5piO"))
 	require.False(t, guard.Layered("患者王小明"))
 }

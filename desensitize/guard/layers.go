@@ -29,13 +29,14 @@ func Layers(text string, scrub Scrubber) (string, bool) {
 	if !ok || len(text) < minEncoded {
 		return out, ok
 	}
-	if plain, other := plainForm(out); other {
-		if clean, fine := scrub(plain); !fine || clean != plain {
-			out, ok = clean, fine
+	if plain, other := plainForm(text); other {
+		clean, fine := scrub(plain)
+		if !fine {
+			return "", false
 		}
-	}
-	if !ok {
-		return out, ok
+		if same, _ := plainForm(out); same != clean { // the plain form holds more than the text
+			out = clean
+		}
 	}
 	eachEncoded(out, func(word, plain string) bool {
 		if plain != "" {
