@@ -152,8 +152,7 @@ func (p *Project) Pseudonym(t Type, value string) string {
 	if t != Reference { // ids of resources are case-sensitive
 		value = Normal(value)
 	}
-	d := p.Digest("pseudonym", t.domain(), value)
-	return pseudonymText.EncodeToString(d[:16])
+	return p.readable("pseudonym", t.domain(), value)
 }
 
 // PseudonymBits returns the 128 bits of a whole pseudonym without a prefix; of anything else
@@ -170,8 +169,30 @@ func PseudonymBits(pseudonym string) (bits [16]byte) {
 
 // SubjectPseudonym returns the pseudonym of a patient whom subject names.
 func (p *Project) SubjectPseudonym(subject []byte) string {
-	d := p.Digest("subject", string(subject))
-	return pseudonymText.EncodeToString(d[:16])
+	return p.readable("subject", string(subject))
+}
+
+// longRun is the length of a run of digits that no pseudonym has: nobody, and no gate, is to
+// take a part of it for a number.
+const longRun = 4
+
+// readable returns 128 bits of the digest of parts in base 32. The few digests whose text has
+// a long run of digits are passed over.
+func (p *Project) readable(parts ...string) string {
+	d := p.Digest(parts...)
+	for round := byte('0'); ; round++ {
+		s := pseudonymText.EncodeToString(d[:16])
+		run := 0
+		for i := 0; i < len(s) && run < longRun; i++ {
+			if run++; s[i] > '9' {
+				run = 0
+			}
+		}
+		if run < longRun {
+			return s
+		}
+		d = p.Digest(append(parts[:len(parts):len(parts)], string(round))...)
+	}
 }
 
 // Hash returns HMAC-SM3 of a value as it stands, in 64 hexadecimal digits.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -46,6 +47,15 @@ func TestPseudonyms(t *testing.T) {
 	} {
 		require.False(t, seen[other])
 		seen[other] = true
+	}
+}
+
+// TestPseudonymsAreNoNumbers: no part of a pseudonym looks like a number of somebody.
+func TestPseudonymsAreNoNumbers(t *testing.T) {
+	p, digits := newProject(t, "P1", 1), regexp.MustCompile(`\d{4}`)
+	for i := range 2000 {
+		require.NotRegexp(t, digits, p.Pseudonym(desensitize.RecordNo, fmt.Sprint(i)))
+		require.NotRegexp(t, digits, p.SubjectPseudonym(fmt.Append(nil, i)))
 	}
 }
 

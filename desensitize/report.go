@@ -24,7 +24,7 @@ const DefaultRule = "default"
 // Report says what was done to one record or many. The zero Report is empty. It is not safe
 // for concurrent use; reports of several goroutines are merged.
 type Report struct {
-	Records int // de-identified records
+	Records int                  // de-identified records
 	counts  map[string][]Counted // by path, in the order in which they came
 }
 

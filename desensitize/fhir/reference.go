@@ -90,10 +90,14 @@ func isUUID(s string) bool {
 	return true
 }
 
-// asUUID makes a UUID of version 8 (RFC 9562 §5.8) of a pseudonym.
+// asUUID makes a UUID of version 8 (RFC 9562 §5.8) of a pseudonym. All groups but the one with
+// the version begin with a letter, so that no part of it looks like a telephone number.
 func asUUID(pseudonym string) string {
 	u := desensitize.PseudonymBits(pseudonym)
-	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80
+	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x1f|0xa0
+	for _, first := range []int{0, 4, 10} {
+		u[first] = u[first]&0x1f | 0xa0 // no group is a number
+	}
 	h := hex.EncodeToString(u[:16])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
