@@ -21,7 +21,7 @@ const suppressedCell = risk.Suppressed
 
 // maxSuppressed is the share of the cohort that may be held back before values are
 // generalised further instead.
-const maxSuppressed = 0.1
+const maxSuppressed = 0.15
 
 // subjectName is the column that tells persons apart over releases.
 const subjectName = "subject"
@@ -169,7 +169,7 @@ var rungs = [][]int{
 	{0, 4, 4}, // sex alone
 }
 
-// climb takes the finest rung on which no more than a tenth of the cohort would have to be
+// climb takes the finest rung on which no more than 15 % of the cohort would have to be
 // held back, and none that is finer than an earlier release of the project.
 func (m *making) climb(raw [][]string, k int, levels map[string]int, v *verdict) error {
 	for _, rung := range rungs {
