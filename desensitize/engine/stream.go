@@ -162,8 +162,18 @@ func (e *Engine) resources(r *bufio.Reader) iter.Seq[unit] {
 	}
 }
 
+// segment reads one segment with its end, CRLF as one.
+func (e *Engine) segment(r *bufio.Reader) ([]byte, error) {
+	line, err := e.line(r, carriageReturn)
+	if next, _ := r.Peek(1); bytes.HasSuffix(line, []byte("\r")) && string(next) == "\n" {
+		line = append(line, '\n')
+		_, _ = r.Discard(1) // it is buffered
+	}
+	return line, err
+}
+
 // messages yields the messages of a file and the segments of the batch around them (HL7 v2
-// chapter 2, §2.10.3).
+// chapter 2, §2.10.3). Bytes of MLLP frames are left out.
 func (e *Engine) messages(r *bufio.Reader) iter.Seq[unit] {
 	return func(yield func(unit) bool) {
 		var message []byte
@@ -173,11 +183,7 @@ func (e *Engine) messages(r *bufio.Reader) iter.Seq[unit] {
 			return len(bytes.TrimSpace(data)) == 0 || yield(unit{data: data})
 		}
 		for {
-			line, err := e.line(r, carriageReturn)
-			if next, _ := r.Peek(1); len(line) > 0 && line[len(line)-1] == '\r' && string(next) == "\n" {
-				line = append(line, '\n')
-				_, _ = r.Discard(1) // it is buffered
-			}
+			line, err := e.segment(r)
 			if len(message)+len(line) > e.config.MaxRecord {
 				err = ErrTooLarge
 			}
@@ -187,21 +193,15 @@ func (e *Engine) messages(r *bufio.Reader) iter.Seq[unit] {
 				}
 				return
 			}
-			name := bytes.TrimLeft(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")), "\x0b\x1c")
-			frame := isFrame(name)
-			if (frame || bytes.HasPrefix(name, []byte("MSH"))) && !flush() {
+			segment := bytes.TrimLeft(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")), "\x0b\x1c")
+			frame := isFrame(segment)
+			if (frame || bytes.HasPrefix(segment, []byte("MSH"))) && !flush() || frame && !yield(unit{data: segment, frame: true}) {
 				return
 			}
-			if frame {
-				if !yield(unit{data: name, frame: true}) {
-					return
-				}
-				continue
+			framing := len(segment) < len(line) && len(bytes.TrimSpace(segment)) == 0
+			if !frame && !framing {
+				message = append(message, segment...)
 			}
-			if len(name) < len(line) && len(bytes.TrimSpace(name)) == 0 {
-				continue // the end of an MLLP frame
-			}
-			message = append(message, name...)
 		}
 	}
 }

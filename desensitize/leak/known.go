@@ -328,14 +328,8 @@ func (c *Compiled) search(v *view, report func(t Type, start, end int)) {
 }
 
 func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end int)) {
-	if i+len(p.runes) > len(v.tight) {
+	if !p.matches(v, i) {
 		return
-	}
-	for k, want := range p.runes {
-		got := v.tight[i+k].r
-		if got != want && (!p.pinyin || !sameCharacter(got, want)) {
-			return
-		}
 	}
 	last := i + len(p.runes) - 1
 	if p.titled {
@@ -353,6 +347,20 @@ func (c *Compiled) try(v *view, i int, p pattern, report func(t Type, start, end
 		return
 	}
 	report(p.typ, start, end)
+}
+
+// matches compares the characters at i of the view.
+func (p *pattern) matches(v *view, i int) bool {
+	if i+len(p.runes) > len(v.tight) {
+		return false
+	}
+	for k, want := range p.runes {
+		got := v.tight[i+k].r
+		if got != want && (!p.pinyin || !sameCharacter(got, want)) {
+			return false
+		}
+	}
+	return true
 }
 
 var hyphens = map[byte]bool{'-': true, '.': true, '/': true, '_': true}

@@ -208,12 +208,7 @@ var sounds sync.Map
 
 // latin adds a name in Latin letters: whole, in both orders, without middle names.
 func (c *Compiled) latin(v string) {
-	var parts []string
-	for _, p := range strings.FieldsFunc(v, func(r rune) bool { return separates(r) && r != '\'' && r != '-' }) {
-		if low := strings.ToLower(p); !prefixes[low] && !noName[low] && strings.IndexFunc(low, isLatin) >= 0 {
-			parts = append(parts, p)
-		}
-	}
+	parts := latinParts(v)
 	if len(parts) < 2 {
 		if len(parts) == 1 && len(parts[0]) >= 5 && !vocabulary[strings.ToLower(parts[0])] {
 			c.put(parts[0], Name, true, false)
@@ -234,6 +229,17 @@ func (c *Compiled) latin(v string) {
 			c.put(p, Name, true, false)
 		}
 	}
+}
+
+// latinParts are the parts of a name, titles left out.
+func latinParts(v string) []string {
+	var parts []string
+	for _, p := range strings.FieldsFunc(v, func(r rune) bool { return separates(r) && r != '\'' && r != '-' }) {
+		if low := strings.ToLower(p); !prefixes[low] && !noName[low] && strings.IndexFunc(low, isLatin) >= 0 {
+			parts = append(parts, p)
+		}
+	}
+	return parts
 }
 
 // prefixes are no part of a name.
