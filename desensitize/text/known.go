@@ -112,7 +112,7 @@ func (s *scan) knownPattern(i int, p pattern) {
 	if p.loose && (int(s.wordEnd[i+p.from]) > i+p.to || int(s.reach[i+p.from]) > i+p.from) {
 		return
 	}
-	if v.is(i, digit|alpha) && v.is(i-1, digit|alpha) || v.is(end-1, digit|alpha) && v.is(end, digit|alpha) {
+	if v.splits(i) || v.splits(end) {
 		return
 	}
 	if p.typ == Name && p.to == len(p.text) && v.at(end) == '之' && (v.at(end+1) == '子' || v.at(end+1) == '女') {
@@ -120,6 +120,9 @@ func (s *scan) knownPattern(i int, p pattern) {
 	}
 	s.known(i+p.from, i+p.to, p.typ)
 }
+
+// splits tells whether i is in the middle of a Western word or number.
+func (v *view) splits(i int) bool { return v.is(i-1, digit|alpha) && v.is(i, digit|alpha) }
 
 // sameNumber compares a number with the text at i, over separators, letters misread for
 // digits and characters masked with *. It returns i if they differ.

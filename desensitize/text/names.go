@@ -118,9 +118,14 @@ func (s *scan) labelledName(h hit) {
 		s.name(at, end, score)
 		return
 	}
-	if end := v.hanRun(at); marked && end-at >= 2 && end-at <= 4 && s.wordEnd[at] == 0 && !v.is(end, alpha|digit|han) && v.at(end) != ':' {
+	if end := v.hanRun(at); marked && s.shortField(at, end) {
 		s.name(at, end, 4)
 	}
+}
+
+// shortField tells whether a range is all of a field, two to four characters long and no word.
+func (s *scan) shortField(at, end int) bool {
+	return end-at >= 2 && end-at <= 4 && s.wordEnd[at] == 0 && !s.v.is(end, alpha|digit|han) && s.v.at(end) != ':'
 }
 
 // speaker tells whether a title stands behind a name, as where somebody speaks: 刘涛主任：
@@ -389,14 +394,21 @@ func (s *scan) rightOf(to int, base float32) float32 {
 		return 1.2
 	case v.at(to) == '之':
 		return 1
+	}
+	return s.wordAfter(to, base)
+}
+
+// wordAfter weighs the word behind a candidate.
+func (s *scan) wordAfter(to int, base float32) float32 {
+	switch {
 	case s.drugWord(to):
 		return -3
 	case s.personWord(to):
 		return 1.7
-	case v.is(to, function) || s.wordEnd[to] > 0:
+	case s.v.is(to, function) || s.wordEnd[to] > 0:
 		return 1
 	}
-	if end, _ := s.match(v, to, title); end > to {
+	if end, _ := s.match(s.v, to, title); end > to {
 		return 2
 	}
 	if base >= 2.5 {

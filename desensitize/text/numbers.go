@@ -72,7 +72,7 @@ func (s *scan) longNumber(i int) int {
 			return end
 		}
 	}
-	if end := s.date(i); end > i || n < 3 {
+	if end := s.date(i); end > i || n < 3 && !s.v.has(i, "86") {
 		return end
 	}
 	for _, f := range [...]func(int) int{s.mobile, s.landline} {

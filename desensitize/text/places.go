@@ -51,7 +51,7 @@ func (s *scan) places() {
 func (s *scan) labelledAddress(h hit) {
 	v := s.v
 	at, marked := h.to, false
-	if int(s.reach[h.from]) > h.from && h.to-h.from == 1 && s.v.at(h.to) != ':' {
+	if s.insideWord(h) {
 		return
 	}
 	for v.oneOf(at, ":：(为是于在 ") {
@@ -71,6 +71,11 @@ func (s *scan) labelledAddress(h hit) {
 	if parts > 0 && end-at >= 2 {
 		s.claimAddress(at, end, 0.93)
 	}
+}
+
+// insideWord tells whether a label of one character, 住, is part of a longer word.
+func (s *scan) insideWord(h hit) bool {
+	return int(s.reach[h.from]) > h.from && h.to-h.from == 1 && s.v.at(h.to) != ':'
 }
 
 // claimAddress claims an address and the postal code behind it.
@@ -166,15 +171,24 @@ func (s *scan) estate(i int) int {
 	for to-i < 7 && s.estateChar(to) && (to == i || v.gap[to] == noGap) {
 		to++
 	}
-	switch n := to - i; {
-	case s.wordEnd[to] > 0 && v.is(to, han):
-		if n >= 3 && !v.oneOf(i-1, "号幢栋") {
-			return to
-		}
-	case n >= 2 && s.numberedPart(to) > to, n >= 2 && n <= 6 && !v.is(to, han|alpha) && v.at(i-1) == '号':
+	if s.estateEnds(i, to) {
 		return to
 	}
 	return i
+}
+
+// estateEnds tells whether a range is the name of an estate by what stands behind it.
+func (s *scan) estateEnds(i, to int) bool {
+	v, n := s.v, to-i
+	switch {
+	case s.wordEnd[to] > 0 && v.is(to, han):
+		return n >= 3 && !v.oneOf(i-1, "号幢栋")
+	case n < 2:
+		return false
+	case s.numberedPart(to) > to:
+		return true
+	}
+	return n <= 6 && !v.is(to, han|alpha) && v.at(i-1) == '号'
 }
 
 // estateChar tells whether the character at i may be part of the name of an estate.

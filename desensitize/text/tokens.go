@@ -174,7 +174,7 @@ func (s *scan) plainToken(i, end int) {
 	for to < end && v.is(to, alpha|digit) {
 		to++
 	}
-	if plateEnd := v.plate(i, to); plateEnd > 0 {
+	if plateEnd := v.plate(i); plateEnd > 0 {
 		s.claim(i-1, plateEnd, Plate, 0.9)
 		return
 	}
@@ -209,7 +209,7 @@ func (s *scan) letterNumber(i, to int) {
 
 // plate returns the end of a plate (GA 36-2018) whose letter of the place is at i: a province
 // before it and five or six characters behind it.
-func (v *view) plate(i, to int) int {
+func (v *view) plate(i int) int {
 	const provinces = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使"
 	if !v.is(i, alpha) || !strings.ContainsRune(provinces, v.at(i-1)) {
 		return 0
