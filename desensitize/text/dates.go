@@ -365,17 +365,25 @@ func (v *view) dayFirst(i int) int {
 	if bw == 0 || !dayNumber(b) || a > 12 && b > 12 || v.at(at2) != mark {
 		return i
 	}
-	y, yw, end := v.integer(at2+1, 4)
+	if end := v.yearLast(at2+1, mark, aw+bw); end > 0 {
+		return end
+	}
+	return i
+}
+
+// yearLast reads the year behind a day and a month of so many digits; 0 is none.
+func (v *view) yearLast(i int, mark rune, width int) int {
+	y, yw, end := v.integer(i, 4)
 	if !v.closed(end) || v.at(end) == mark || v.at(end) == '%' {
-		return i
+		return 0
 	}
 	switch {
 	case yw == 4 && validDate(y, 1, 1):
 		return v.clock(end)
-	case yw == 2 && (mark == '/' || mark == '-' && aw+bw == 4):
+	case yw == 2 && (mark == '/' || mark == '-' && width == 4):
 		return end
 	}
-	return i
+	return 0
 }
 
 func dayNumber(n int) bool { return n >= 1 && n <= 31 }
@@ -393,7 +401,7 @@ func (s *scan) looseDay(i int) int {
 		}
 		return i
 	}
-	if width > 0 && n <= 12 && v.oneOf(at, "-/.") && (v.at(i-1) == '于' || v.before(i, "日期:")) {
+	if width > 0 && n <= 12 && v.oneOf(at, "-/.") && v.expectsDay(i) {
 		d, dw, end := v.integer(at+1, 2)
 		if dw > 0 && dayNumber(d) && v.closed(end) && v.is(end, wide) && !v.counts(end) {
 			return end
@@ -401,6 +409,9 @@ func (s *scan) looseDay(i int) int {
 	}
 	return i
 }
+
+// expectsDay tells whether a month and a day may follow at i: 于3-15.
+func (v *view) expectsDay(i int) bool { return v.at(i-1) == '于' || v.before(i, "日期:") }
 
 func (v *view) dayBefore(i int) bool {
 	if v.at(i-1) == '于' {
