@@ -131,7 +131,15 @@ func (s *scan) shortField(at, end int) bool {
 // speaker tells whether a title stands behind a name, as where somebody speaks: 刘涛主任：
 func (s *scan) speaker(h hit) bool {
 	v := s.v
-	return h.kinds&title != 0 && v.is(h.from-1, surname|often|seldom|uncommon) && v.gapAt(h.from) == noGap && int(s.reach[h.from]) < h.from
+	if h.kinds&title == 0 || v.gapAt(h.from) != noGap || int(s.reach[h.from]) >= h.from {
+		return false
+	}
+	for n := 1; n <= 3; n++ {
+		if v.is(h.from-n, surname|compoundHead) && s.likelyGiven(h.from-n+1, h.from) {
+			return true
+		}
+	}
+	return false
 }
 
 // hanRun returns the end of up to five Chinese characters that stand together.

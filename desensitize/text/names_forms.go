@@ -201,7 +201,7 @@ func (s *scan) romanised(i int) {
 		}
 		end++
 	}
-	if letters >= 3 && v.at(end) == ')' && v.is(i, upper) {
+	if v.at(end) == ')' && (letters >= 3 && v.is(i, upper) || letters >= 5) {
 		s.claim(i, end, Name, 0.85)
 	}
 }
