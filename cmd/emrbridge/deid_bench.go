@@ -20,7 +20,7 @@ import (
 // deidBenchFlags are the flags of `deid bench`.
 type deidBenchFlags struct {
 	policy    string
-	held      bool
+	notes     string
 	languages []string
 	count     int
 	seed      uint64
@@ -28,12 +28,9 @@ type deidBenchFlags struct {
 	json      bool
 }
 
-func (f deidBenchFlags) set() deidtest.Set {
-	if f.held {
-		return deidtest.Held
-	}
-	return deidtest.Open
-}
+func (f deidBenchFlags) set() deidtest.Set { return deidSets[f.notes] }
+
+var deidSets = map[string]deidtest.Set{"open": deidtest.Open, "held": deidtest.Held, "fresh": deidtest.Fresh}
 
 func newDeidBenchCommand() *cobra.Command {
 	var f deidBenchFlags
@@ -51,7 +48,7 @@ records the gate stops. Synthetic accuracy: other notes will give other figures.
 	fl := cmd.Flags()
 	fl.StringVar(&f.policy, "policy", "gbt39725-agreement", "policy · 策略")
 	fl.StringSliceVar(&f.languages, "language", deidtest.Languages, "languages of the notes · 语言")
-	fl.BoolVar(&f.held, "held", true, "notes of the kinds with which nothing was tuned; else the open ones · 使用留出集")
+	fl.StringVar(&f.notes, "set", "held", "notes: open (recognisers were made with them), held or fresh (other kinds and wording) · 病历集")
 	fl.IntVar(&f.count, "count", 500, "notes of each language · 每种语言的病历数")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the notes · 随机种子")
 	fl.DurationVar(&f.span, "span", time.Second, "how long each speed is measured · 每项时长")
@@ -80,6 +77,9 @@ func deidBench(cmd *cobra.Command, f deidBenchFlags) error {
 		if !slices.Contains(deidtest.Languages, l) {
 			return fmt.Errorf("--language %q: it must be one of %v", l, deidtest.Languages)
 		}
+	}
+	if f.set() == "" {
+		return fmt.Errorf("--set %q: it must be open, held or fresh", f.notes)
 	}
 	policy, err := deidPolicy(f.policy)
 	if err != nil {
