@@ -86,7 +86,7 @@ func (v *view) value(i int) (at int, colon bool) {
 // announced notes a value of letters and digits. Pseudonyms have few digits among their
 // letters, numbers of hospitals mostly digits.
 func (v *view) announced(c cue, at int, note func(Type, int, int)) {
-	if at >= len(v.tight) || strings.ContainsAny(v.text[v.tight[max(0, at-1)].end:v.tight[at].start], "[\n") {
+	if at >= len(v.tight) || strings.ContainsAny(v.text[v.tight[max(0, at-1)].end:v.tight[at].start], "[]\n") {
 		return // a label stands there instead of a value
 	}
 	digits, end := v.alnumRun(at, c.typ != WeChat)

@@ -182,7 +182,7 @@ func TestCleanText(t *testing.T) {
 		"建议上级医院就诊，曾在当地医院治疗，转入我院。", "1. 阿司匹林 100mg qd 2. 氯吡格雷 75mg qd 疗程 12345 次",
 		"LOINC 718-7, ICD-10 I21.001, SNOMED 22298006, 2.16.840.1.113883.6.96, RR 12.3.4.5",
 		"Patient: denies chest pain. Name: [NAME]. Seen by Dr. [NAME] at [HOSPITAL].", "Babinski sign negative; Murphy's sign positive; Glasgow 15.",
-		"http://hl7.org/fhir/StructureDefinition/Patient http://loinc.org", "住院号：[住院号]，电话：[电话]，身份证号：[证件号]", "住院号：k3jq7xm2acvbnhtyuoplrewsdf",
+		"http://hl7.org/fhir/StructureDefinition/Patient http://loinc.org", "住院号：[住院号]，电话：[电话]，身份证号：[证件号]", "住院号：k3jq7xm2acvbnhtyuoplrewsdf", "透析号：[病历号]　2023-1-16　上机护士：[姓名]",
 		"于第3颈椎水平，腰5骶1，2村路通畅，第2组患者", "心率80次/分，律齐，2023年复查", "HGVS NM_000546.6:c.215C>G p.(Pro72Arg)",
 	} {
 		require.Empty(t, check(t, g, leak.Text, text), text)
@@ -198,7 +198,7 @@ func TestFindingsHoldNoValue(t *testing.T) {
 		require.NotContains(t, string(text), "13851234567")
 		require.Equal(t, "line 2", f.Path)
 	}
-	require.Empty(t, check(t, leak.New(leak.Config{Dates: true}), leak.Text, "批号20220614的血制品已输注，lot 20230612"))
+	require.Empty(t, check(t, leak.New(leak.Config{Dates: true}), leak.Text, "批号20220614的血制品已输注，lot 20230612，透析号：[病历号] 2023-1"))
 	require.NotContains(t, (&leak.Found{Findings: []leak.Finding{{Type: leak.Name}}}).Error(), "王")
 	require.NotContains(t, fmt.Sprint(leak.Compile(known).LogValue()), "王")
 }
