@@ -70,6 +70,10 @@ fuzz: ## fuzz every parser and format for FUZZTIME each
 bench: build ## benchmarks, side by side in one run; figures in out/bench
 	$(BIN)/emrbridge bench --out out/bench
 
+.PHONY: packages
+packages: ## what each package is for, in a line
+	@$(GO) list -f '{{.ImportPath}}: {{.Doc}}' ./... | sed 's#^github.com/emrbridge/emrbridge/##'
+
 .PHONY: devnet
 devnet: build ## start the development network
 	$(BIN)/emrbridge devnet up

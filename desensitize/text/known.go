@@ -8,6 +8,7 @@ import (
 // knowledge is Known made ready for search. It does not change once compiled.
 type knowledge struct {
 	chinese map[rune][]pattern // by first character
+	begins  firsts             // the keys of chinese
 	numbers []number
 	latin   []latin
 }
@@ -40,8 +41,10 @@ func (s *scan) findKnown(k *knowledge) {
 	}
 	v := s.v
 	for i, r := range v.r {
-		for _, p := range k.chinese[r] {
-			s.knownPattern(i, p)
+		if k.begins.may(r) {
+			for _, p := range k.chinese[r] {
+				s.knownPattern(i, p)
+			}
 		}
 		if v.cls[i]&(digit|alpha) == 0 && r != '*' || v.is(i-1, digit|alpha) && v.gapAt(i) == noGap {
 			continue
@@ -223,7 +226,7 @@ func (c *compiler) add(w string, from, to int, typ Type, loose bool) {
 	if len(r) == 0 || to > len(r) {
 		return
 	}
-	c.k.chinese[r[0]] = append(c.k.chinese[r[0]], pattern{text: r, from: from, to: to, typ: typ, loose: loose})
+	c.index(pattern{text: r, from: from, to: to, typ: typ, loose: loose})
 }
 
 // whole enters a sequence that goes as it is.
@@ -363,4 +366,10 @@ func (c *compiler) shortFirm(name string, typ Type) {
 			c.whole(short, typ)
 		}
 	}
+}
+
+// index files a pattern under its first character.
+func (c *compiler) index(p pattern) {
+	c.k.chinese[p.text[0]] = append(c.k.chinese[p.text[0]], p)
+	c.k.begins.add(p.text[0])
 }

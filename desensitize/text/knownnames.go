@@ -46,7 +46,7 @@ func (c *compiler) name(w string) {
 // called enters the surname of n characters by which a person is called.
 func (c *compiler) called(family string, n int) {
 	r := []rune(family)
-	c.k.chinese[r[0]] = append(c.k.chinese[r[0]], pattern{text: r, to: n, typ: Name, family: true})
+	c.index(pattern{text: r, to: n, typ: Name, family: true})
 }
 
 // knownFamily claims the surname of a known person before a title, before 某, behind 老 or 小.

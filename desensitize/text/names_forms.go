@@ -239,15 +239,20 @@ func (s *scan) repeat() {
 		return
 	}
 	first := map[rune][]string{}
+	var begins firsts
 	s.givenNames()
 	for _, n := range slices.SortedFunc(maps.Keys(s.names), func(a, b string) int {
 		return cmp.Or(len(b)-len(a), strings.Compare(a, b))
 	}) {
 		r := []rune(n)[0]
 		first[r] = append(first[r], n)
+		begins.add(r)
 	}
 	v := s.v
 	for i, r := range v.r {
+		if !begins.may(r) {
+			continue
+		}
 		for _, n := range first[r] {
 			to := i + len([]rune(n))
 			if !v.has(i, n) || s.taken[i] != "" {
