@@ -15,7 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emrbridge/emrbridge/bridge/stage"
+	"github.com/emrbridge/emrbridge/bridge/trail"
 	"github.com/emrbridge/emrbridge/config"
+	"github.com/emrbridge/emrbridge/record"
 )
 
 // notice is what a subscriber got.
@@ -55,6 +58,21 @@ func postFHIR(t *testing.T, url, resource string) map[string]any {
 	return out
 }
 
+// oweVersion waits until the first version of a resource is anchored, and counts its record.
+func (s *site) oweVersion(t *testing.T, resource map[string]any) {
+	t.Helper()
+	kind, _ := resource["resourceType"].(string)
+	id, _ := resource["id"].(string)
+	var events []trail.Event
+	eventually(t, kind+" is anchored", func() bool {
+		out, code, err := s.Run(t.Context(), "trace", kind+"/"+id+"/_history/1", "--json") // 1 until it is on the trail
+		return err == nil && code == 0 && json.Unmarshal(out, &events) == nil && len(events) > 0 && events[len(events)-1].Stage == stage.Anchored
+	})
+	rec, err := record.ParseID(events[0].Record)
+	require.NoError(t, err)
+	s.owe(rec)
+}
+
 func awaitNotice(t *testing.T, got <-chan notice, what, path string) notice {
 	t.Helper()
 	end := time.After(patience)
@@ -81,8 +99,8 @@ func TestSubscribersAreTold(t *testing.T) {
 	asker := w.up(t, 2, nil)
 	base := "http://" + addr + "/"
 	for event, payload := range map[string]string{"anchored": `"payload":"application/fhir+json",`, "granted": ""} {
-		postFHIR(t, base+"Subscription", `{"resourceType":"Subscription","status":"requested","reason":"test","criteria":"AuditEvent?subtype=`+event+
-			`","channel":{"type":"rest-hook",`+payload+`"endpoint":"https://`+host+`/`+event+`","header":["Authorization: Bearer of-the-test"]}}`)
+		owner.oweVersion(t, postFHIR(t, base+"Subscription", `{"resourceType":"Subscription","status":"requested","reason":"test","criteria":"AuditEvent?subtype=`+event+
+			`","channel":{"type":"rest-hook",`+payload+`"endpoint":"https://`+host+`/`+event+`","header":["Authorization: Bearer of-the-test"]}}`))
 	}
 	resident := residentNo(77)
 	p := postFHIR(t, base+"Patient", `{"resourceType":"Patient","identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"`+resident+`"}],"name":[{"text":"测试"}],"gender":"female"}`)
@@ -95,6 +113,7 @@ func TestSubscribersAreTold(t *testing.T) {
 			break
 		}
 	}
+	owner.oweVersion(t, p)
 	owner.must(t, "consent", "grant", "--id-file", owner.patientFile(t, resident), "--to", asker.hospital.MSPID)
 	var answer retrieved
 	asker.answer(t, 0, &answer, "retrieve", "--id-file", asker.patientFile(t, resident))

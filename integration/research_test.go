@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emrbridge/emrbridge/adapters/hl7"
 	"github.com/emrbridge/emrbridge/bridge/release"
 	"github.com/emrbridge/emrbridge/gateway/local"
 	"github.com/emrbridge/emrbridge/research/dataset"
@@ -82,11 +83,10 @@ func openStudy(t *testing.T) *study {
 		s.institute(0, "hl7", "send", "--addr", h.mllp(), filepath.Join("cohort", name+".hl7"))
 		sent, err := os.ReadFile(filepath.Join(s.dir, "cohort", name+".hl7"))
 		require.NoError(t, err)
-		want := int64(bytes.Count(sent, []byte("MSH|")))
-		eventually(t, "all records of the cohort are stored", func() bool {
-			stats, err := h.Stats(t.Context())
-			return err == nil && stats.Items >= want
-		})
+		for _, m := range hl7.SplitMessages(sent).Messages() {
+			h.note(t, m, true)
+		}
+		h.reconcile(t)
 	}
 	day := func(d int) string { return time.Now().AddDate(0, 0, d).Format(time.DateOnly) }
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "application.yaml"), fmt.Appendf(nil, studyApplication, s.id, day(300), day(400)), 0o600))
