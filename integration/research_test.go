@@ -86,7 +86,7 @@ func openStudy(t *testing.T) *study {
 		for _, m := range hl7.SplitMessages(sent).Messages() {
 			h.note(t, m, true)
 		}
-		h.reconcile(t)
+		eventually(t, "the whole cohort is anchored", func() bool { return h.compare(t).lost == 0 && h.idle(t) })
 	}
 	day := func(d int) string { return time.Now().AddDate(0, 0, d).Format(time.DateOnly) }
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "application.yaml"), fmt.Appendf(nil, studyApplication, s.id, day(300), day(400)), 0o600))
