@@ -4,6 +4,8 @@ set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl)
+# a judge of XML schemas, for the outside test data
+command -v xmllint >/dev/null || missing+=(libxml2-utils)
 # HL7 and FHIR clients that others wrote
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
